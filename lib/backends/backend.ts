@@ -1,0 +1,78 @@
+/**
+ * What a backend promises.
+ *
+ * A backend keeps opaque text under opaque keys until a moment in time, and compares versions in one
+ * atomic step. It knows nothing of sessions, cookies, users or sealing: all of that is written once,
+ * above it. `spec/support/backend-contract.ts` checks every sentence below.
+ *
+ * Three rules hold for every method:
+ *
+ * - Absence and conflict are return values. A method throws only when the system failed, and what it
+ *   throws is a `TokenizerError`.
+ * - An expired record is absent, whether or not the engine has dropped it yet.
+ * - Only our own records: what others keep in the same place is neither answered, counted nor removed.
+ */
+export interface Backend {
+  /**
+   * Reaches the engine once, so that faults show at start. A failure is not final: the methods below
+   * work as soon as the engine does, without another `open`.
+   */
+  open(): Promise<void>;
+
+  /** The live record under `key`, or `undefined`. What does not decode is reported once and absent. */
+  read(key: string): Promise<StoredRecord | undefined>;
+
+  /**
+   * Writes in one atomic step if what is stored is what was `expected`; answers whether it did. Neither
+   * the caller nor a retry inside the backend can tell two writes apart but by `version`, so a backend
+   * whose retry meets its own first try answers true. A record whose `expires` has passed is written
+   * and from then on absent.
+   */
+  write(key: string, record: StoredRecord, expected: Expected): Promise<boolean>;
+
+  /** Moves the expiry of a live record and nothing else; answers whether it was there. Never creates. */
+  touch(key: string, expires: number): Promise<boolean>;
+
+  /** Removes the record; answers whether a live one was there. Removing the absent is no fault. */
+  remove(key: string): Promise<boolean>;
+
+  /** All live records, read in bounded pages; those that come and go meanwhile may or may not be among them. */
+  entries(): AsyncIterable<Entry>;
+
+  /** Drops expired records, a bounded piece of work at a time; answers how many. 0 where the engine does it by itself. */
+  prune(): Promise<number>;
+
+  /** Lets go of connections, files and timers. Every later call throws `STORE_CLOSED`; a second `close` does nothing. */
+  close(): Promise<void>;
+}
+
+/** One record, as a backend sees it. */
+export interface StoredRecord {
+  /** Opaque text. */
+  readonly value: string;
+  /** Made by the caller, unguessable and never used twice. */
+  readonly version: string;
+  /** When the record ends, in milliseconds since 1970. */
+  readonly expires: number;
+}
+
+/** A record with its key. */
+export interface Entry extends StoredRecord {
+  readonly key: string;
+}
+
+/**
+ * What must be stored for a write to happen: a record of this version, no live record (an expired one
+ * counts as none), or anything.
+ */
+export type Expected = "absent" | "any" | { readonly version: string };
+
+/** What every backend is given beside its own settings. */
+export interface BackendContext {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** How long one call may take, in milliseconds. */
+  readonly timeout: number;
+  /** Where warnings go. */
+  readonly warn: (message: string) => void;
+}

@@ -1,0 +1,66 @@
+/** The folder of the local backend: private to us, on a disk of this machine, or refused with the reason. */
+import { chmodSync, lstatSync, mkdirSync, readdirSync, type Stats, statfsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { TokenizerError } from "../errors.js";
+
+/** Magic numbers of statfs(2) for file systems on which SQLite's shared memory is unsafe. */
+const NETWORK_FILE_SYSTEMS = new Map([
+  [0x6969, "NFS"],
+  [0x517b, "SMB"],
+  [0xfe534d42, "SMB"],
+  [0xff534d42, "CIFS"],
+  [0x01021997, "9p"],
+]);
+
+const OTHERS = 0o077;
+const STICKY = 0o1000;
+
+/**
+ * Makes the folder if it is missing, and tightens it if it is ours.
+ *
+ * @param path the folder
+ * @param files the names of our own files in it
+ * @throws TokenizerError `STORE_UNUSABLE`
+ */
+export function preparePrivateFolder(path: string, files: readonly string[]): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw unusable(path, `it cannot be made (${codeOf(cause)})`, { cause });
+  }
+  const folder = lstatSync(path);
+  if (folder.isSymbolicLink()) throw unusable(path, "it is a symbolic link");
+  if (!folder.isDirectory()) throw unusable(path, "it is not a folder");
+  refuseNetwork(path);
+  if (process.platform === "win32") return;
+  refuseStrangers(path, folder, files);
+  for (const file of files) refuseLink(join(path, file));
+  if (folder.mode & OTHERS) chmodSync(path, 0o700);
+}
+
+/** Somebody else's folder, or one that others use, too, is not ours to tighten. */
+function refuseStrangers(path: string, folder: Stats, files: readonly string[]): void {
+  if (folder.uid !== process.getuid?.()) throw unusable(path, "it belongs to another user");
+  if (!(folder.mode & OTHERS)) return;
+  const isShared = folder.mode & STICKY || readdirSync(path).some((name) => !files.includes(name));
+  if (isShared) throw unusable(path, "it is open to other users and holds other things than sessions");
+}
+
+function refuseLink(file: string): void {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  if (found && !found.isFile()) throw unusable(dirname(file), `${file} is not an ordinary file`);
+}
+
+function refuseNetwork(path: string): void {
+  const name = NETWORK_FILE_SYSTEMS.get(statfsSync(path).type);
+  if (name) throw unusable(path, `it is on a network file system (${name}), which the database does not survive`);
+}
+
+function unusable(path: string, reason: string, options?: { cause: unknown }): TokenizerError {
+  const advice = "Name a folder below it, or another one, in tokenizer.path.";
+  return new TokenizerError("STORE_UNUSABLE", `The folder ${path} cannot keep sessions: ${reason}. ${advice}`, options);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

@@ -1,0 +1,80 @@
+/** The one class of error that this package throws, and the closed list of its codes. */
+
+/** What went wrong, in a word that does not change between releases. */
+export type TokenizerErrorCode =
+  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself. */
+  | "SETTINGS_INVALID"
+  /** The settings are right, but ask for something that this release does not have. */
+  | "NOT_BUILT"
+  /** The backend needs a package that is not installed; the message says which. */
+  | "PACKAGE_MISSING"
+  /** The backend is there, but must not or cannot be used: a folder of somebody else's, a damaged file, a missing table. */
+  | "STORE_UNUSABLE"
+  /** The backend did not do what it was asked: refused, unreachable, out of space. */
+  | "STORE_UNAVAILABLE"
+  /** The backend did not answer within `store_timeout`: it is not known whether the change was saved. */
+  | "STORE_TIMEOUT"
+  /** The store was used after `close()`. */
+  | "STORE_CLOSED"
+  /** Other writers changed the session again and again until `store_timeout` was over. */
+  | "STORE_CONFLICT"
+  /** The session holds something that JSON cannot; the message names the key. */
+  | "SESSION_UNSERIALIZABLE"
+  /** The session is larger than the backend can keep; the message names its largest keys. */
+  | "SESSION_TOO_LARGE"
+  /** The user's sessions were ended while this one was being written. */
+  | "SESSION_REVOKED"
+  /** The middleware is mounted twice, or behind another one that sets `req.session`. */
+  | "MOUNTED_TWICE"
+  /** `req.signIn` was called without a user name, or where there is no session. */
+  | "SIGN_IN_INVALID";
+
+/** One fault of the settings. */
+export interface SettingsFault {
+  /** Where: `tokenizer.port`, or the environment variable. */
+  readonly path: string;
+  /** What was found (never a secret's value), and what is allowed. */
+  readonly message: string;
+}
+
+interface TokenizerErrorOptions {
+  cause?: unknown;
+  faults?: readonly SettingsFault[];
+}
+
+/** Codes that are the application's own mistake rather than a backend's failure. */
+const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErrorCode>([
+  "SETTINGS_INVALID",
+  "NOT_BUILT",
+  "PACKAGE_MISSING",
+  "SESSION_UNSERIALIZABLE",
+  "SESSION_TOO_LARGE",
+  "MOUNTED_TWICE",
+  "SIGN_IN_INVALID",
+]);
+
+/**
+ * Every error of this package. No message, cause or property holds a password, a session id or what
+ * a session contains.
+ *
+ * @example
+ * app.use((error, req, res, next) => {
+ *   if (error instanceof TokenizerError && error.status === 503) return res.status(503).render("try-again");
+ *   next(error);
+ * });
+ */
+export class TokenizerError extends Error {
+  override readonly name = "TokenizerError";
+  readonly code: TokenizerErrorCode;
+  /** What HTTP should answer: 503 when the store failed, 500 when the application did. */
+  readonly status: 500 | 503;
+  /** For `SETTINGS_INVALID`: all faults, in the order of the file. Empty otherwise. */
+  readonly faults: readonly SettingsFault[];
+
+  constructor(code: TokenizerErrorCode, message: string, { cause, faults = [] }: TokenizerErrorOptions = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.status = APPLICATION_FAULTS.has(code) ? 500 : 503;
+    this.faults = faults;
+  }
+}

@@ -1,0 +1,59 @@
+/** The session's cookie: what it carries, when it is sent, and how it is taken back. */
+import { sign } from "cookie-signature";
+import type { CookieOptions, Request, Response } from "express";
+import type { CookieSettings } from "../settings/settings.js";
+
+/**
+ * A browser-session cookie. It has no Max-Age and never rolls, or a slow answer would set a dead cookie
+ * over a new one: how long a session lives is the store's business.
+ */
+export class SessionCookie {
+  readonly #settings: CookieSettings;
+  readonly #secrets: readonly [string, ...string[]];
+  readonly #warn: (message: string) => void;
+  #isWarned = false;
+
+  /** @param secrets the first signs, all are accepted */
+  constructor(settings: CookieSettings, secrets: readonly [string, ...string[]], warn: (message: string) => void) {
+    this.#settings = settings;
+    this.#secrets = secrets;
+    this.#warn = warn;
+  }
+
+  /** Sends the cookie of a session. A `secure` cookie is not sent where the browser would refuse it. */
+  send(req: Request, res: Response, sessionId: string): void {
+    if (this.#settings.secure === true && !req.secure) this.#warnInsecure();
+    else res.cookie(this.#settings.name, this.#valueOf(sessionId), this.#attributes(req));
+  }
+
+  /** Takes the cookie back from the browser. */
+  clear(req: Request, res: Response): void {
+    res.clearCookie(this.#settings.name, this.#attributes(req));
+  }
+
+  /** Whether the cookie that came with the request was signed with a secret that is on its way out. */
+  isSignedWithOlderSecret(req: Request, sessionId: string): boolean {
+    if (this.#secrets.length === 1) return false;
+    return !req.headers.cookie?.includes(encodeURIComponent(this.#valueOf(sessionId)));
+  }
+
+  /** `s:` marks a signed value; the format is express-session's, which reads it. */
+  #valueOf(sessionId: string): string {
+    return `s:${sign(sessionId, this.#secrets[0])}`;
+  }
+
+  #attributes(req: Request): CookieOptions {
+    const { secure, same_site, path, domain } = this.#settings;
+    const attributes = { httpOnly: true, sameSite: same_site, secure: secure === "auto" ? req.secure : secure, path };
+    return domain === undefined ? attributes : { ...attributes, domain };
+  }
+
+  #warnInsecure(): void {
+    if (this.#isWarned) return;
+    this.#isWarned = true;
+    this.#warn(
+      "tokenizer.cookie.secure is true, but a request came without TLS: its session's cookie is not sent. " +
+        'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine use secure: auto.',
+    );
+  }
+}

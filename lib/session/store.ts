@@ -1,0 +1,527 @@
+/** express-session's Store over any backend: nothing lost, nothing brought back, nothing claimed. */
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Request } from "express";
+import session, { type Session, type SessionData } from "express-session";
+import type { Backend, Entry, Expected, StoredRecord } from "../backends/backend.js";
+import { TokenizerError } from "../errors.js";
+import { SESSION_PREFIX, shortName, storageKey } from "./id.js";
+import { merge } from "./merge.js";
+import { type RecordCodec, type RecordHead, type SessionRecord, textOf } from "./record.js";
+import { Deadline, type Line, Turns } from "./turns.js";
+
+/** What a `TokenStore` works by. Times are milliseconds. */
+export interface TokenStoreOptions {
+  readonly backend: Backend;
+  /** Waited for by every operation: sealing needs keys, which take a moment to derive. */
+  readonly codec: Promise<RecordCodec>;
+  /** A session ends this long after its last request, unless `cookie.maxAge` says otherwise. */
+  readonly timeout: number;
+  /** A session ends this long after sign-in, however busy. */
+  readonly absoluteTimeout?: number | undefined;
+  /** An unchanged session's expiry is rewritten at most this often; never less often than a tenth of its timeout. */
+  readonly touchInterval: number;
+  /** What a load, a save or a removal may take in all. */
+  readonly storeTimeout: number;
+  /** What `req.session.cookie` shows for a session loaded. */
+  readonly cookie: session.CookieOptions;
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+/** What the store tells. `session` is the beginning of the hashed id, as in the log. */
+export interface TokenStoreEvents {
+  /** A request outlived its session; what it changed was discarded. */
+  discard: [{ session: string }];
+  /** Headers went out before the session was saved: an explicit `writeHead` or `flushHeaders`. */
+  uncommitted: [{ session: string }];
+}
+
+/** A session as `all` tells it. Where sessions are sealed whole, only what stands in clear. */
+export type ListedSession = Partial<SessionData> & {
+  /** The hashed session id. */
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+};
+
+/** What is known of a session object that the store answered or saved. */
+interface Known {
+  /** Its own fields when it was loaded or last acknowledged: what its next changes are changes to. */
+  text: string;
+  maxAge: number | undefined;
+  username: unknown;
+  head: RecordHead;
+  /** Of the record that holds exactly `text`; what no record holds any more never matches. */
+  version: string;
+  expires: number;
+  /** To be written although unchanged: sealed with an older key. */
+  stale: boolean;
+  /** The session was ended; nothing of this object is written any more. */
+  gone: boolean;
+}
+
+/** One state of a session object, taken when its save was asked for. */
+interface Snapshot {
+  readonly text: string;
+  readonly maxAge: number | undefined;
+  readonly username: unknown;
+  /** Destroyed or replaced already: its first save now would bring it back. */
+  readonly isLetGo: boolean;
+}
+
+type Callback<T = void> = (error?: unknown, result?: T) => void;
+
+/** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
+const JITTER = 5;
+/** The last moment that a Date can hold (ECMA-262). */
+const END_OF_TIME = 8.64e15;
+
+export class TokenStore extends session.Store {
+  /** Gives the request a new session under a new id. express-session sets it, when it is given the store. */
+  declare generate: (req: Request) => void;
+
+  readonly #options: TokenStoreOptions;
+  readonly #backend: Backend;
+  readonly #turns = new Turns<StoredRecord>();
+  readonly #known = new WeakMap<object, Known>();
+  /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
+  readonly #replacing = new WeakSet<object>();
+  readonly #reported = new Set<string>();
+  #closed = false;
+
+  constructor(options: TokenStoreOptions) {
+    super();
+    this.#options = options;
+    this.#backend = options.backend;
+  }
+
+  // --- express-session's side: callbacks, and objects of its own classes -----------------------------
+
+  /** The session, or nothing when it is missing, over or damaged. Moves its expiry when that is due. */
+  override get(sid: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+    settle(this.#load(sid), (error, loaded) => callback(error ?? null, loaded ?? null));
+  }
+
+  /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
+  override set(sid: string, session: SessionData, callback?: (error?: unknown) => void): void {
+    this.#answer(this.#set(sid, session), callback);
+  }
+
+  /** Removes the session; one that is missing is no error. */
+  override destroy(sid: string, callback?: (error?: unknown) => void): void {
+    this.#answer(this.remove(sid), callback);
+  }
+
+  /**
+   * Moves the expiry when that is due; when `cookie.maxAge` was changed, saves it. A session that is
+   * missing is a quiet success, and a touch that fails is only logged: the session was not changed.
+   */
+  override touch(sid: string, session: SessionData, callback?: () => void): void {
+    settle(this.#touched(sid, session), () => callback?.());
+  }
+
+  /** Ends the session and puts a new one in its place. When the ending fails, nothing has changed. */
+  override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
+    settle(this.remove(req.sessionID), (error) => {
+      if (!error) {
+        this.generate(req);
+        this.#replacing.add(req.session);
+      }
+      callback(error);
+    });
+  }
+
+  /** Makes the session object; what is known of the loaded data is known of it. */
+  override createSession(req: Request, data: SessionData): Session & SessionData {
+    const known = this.#known.get(data);
+    const created = super.createSession(req, data);
+    if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
+    if (known) this.#known.set(created, known);
+    return created;
+  }
+
+  // --- the application's side: with a callback, or a promise without one ---------------------------
+
+  /** All live sessions, in no order. */
+  override all(): Promise<ListedSession[]>;
+  override all(callback: (error: unknown, sessions?: ListedSession[] | null) => void): void;
+  override all(
+    callback?: (error: unknown, sessions?: ListedSession[] | null) => void,
+  ): Promise<ListedSession[]> | undefined {
+    return either(this.#all(), callback);
+  }
+
+  /** How many sessions are live. */
+  override length(): Promise<number>;
+  override length(callback: (error: unknown, length?: number) => void): void;
+  override length(callback?: (error: unknown, length?: number) => void): Promise<number> | undefined {
+    return either(this.#length(), callback);
+  }
+
+  /** Ends all sessions of everybody. */
+  override clear(): Promise<void>;
+  override clear(callback: (error?: unknown) => void): void;
+  override clear(callback?: (error?: unknown) => void): Promise<void> | undefined {
+    return either(this.#clear(), callback);
+  }
+
+  /** Drops what has expired; answers how many records. It happens by itself every minute. */
+  prune(): Promise<number>;
+  prune(callback: (error: unknown, dropped?: number) => void): void;
+  prune(callback?: (error: unknown, dropped?: number) => void): Promise<number> | undefined {
+    return either(this.#pruned(), callback);
+  }
+
+  // --- for the middleware --------------------------------------------------------------------------
+
+  /**
+   * Saves the session if it is new and not empty, changed, or to be sealed anew.
+   *
+   * @returns nothing when there is nothing to save; else a promise that rejects when it is not known to be saved
+   */
+  commit(session: Session & SessionData): Promise<void> | undefined {
+    try {
+      const state = snapshot(session);
+      return this.#isDue(session, state) ? this.#save(session.id, session, state) : undefined;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
+  isStored(session: object): boolean {
+    return this.#known.get(session)?.gone === false;
+  }
+
+  /** Tells that headers go out before a save, if one is due; answers whether it is. */
+  announceExposed(session: Session & SessionData): boolean {
+    const isDue = this.#isDue(session, snapshot(session));
+    if (isDue) this.#tell("uncommitted", storageKey(session.id));
+    return isDue;
+  }
+
+  /** Removes a session; answers whether it was there. */
+  async remove(sid: string): Promise<boolean> {
+    const key = storageKey(sid);
+    return this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.remove(key)));
+  }
+
+  /** The absolute end that a session saved now with this user would have. */
+  absoluteEnd(now: number): number | undefined {
+    return this.#options.absoluteTimeout === undefined ? undefined : now + this.#options.absoluteTimeout;
+  }
+
+  /** Waits for what is under way, and takes nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#turns.idle();
+  }
+
+  // --- the work ------------------------------------------------------------------------------------
+
+  #isDue(session: object, state: Snapshot): boolean {
+    const known = this.#known.get(session);
+    if (!known) return state.text !== "{}" || this.#replacing.has(session);
+    return !known.gone && !isSaved(known, state);
+  }
+
+  async #set(sid: string, session: SessionData): Promise<void> {
+    await this.#save(sid, session, snapshot(session));
+  }
+
+  async #load(sid: string): Promise<SessionData | undefined> {
+    const key = storageKey(sid);
+    const stored = await this.#timed((deadline) => deadline.race(this.#backend.read(key)));
+    const codec = await this.#options.codec;
+    const record = stored && codec.decode(sid, stored.value);
+    if (stored && !record) this.#reportDamaged(key);
+    if (!stored || !record || this.#isOver(record.head)) return undefined;
+    const { head, text, fields, stale } = record;
+    const { version, expires } = stored;
+    const { maxAge } = head;
+    const known: Known = { text, maxAge, username: fields.username, head, version, expires, stale, gone: false };
+    const data = { ...fields, cookie: this.#cookieOf(known) } as SessionData;
+    this.#known.set(data, known);
+    if (this.#isTouchDue(known)) void this.#touch(key, known);
+    return data;
+  }
+
+  #save(sid: string, session: object, mine: Snapshot): Promise<void> {
+    const key = storageKey(sid);
+    return this.#timed((deadline, codec) =>
+      this.#turns.take(key, deadline, async (line) => {
+        const known = this.#known.get(session);
+        if (known?.gone || (known && isSaved(known, mine))) return;
+        if (!known && mine.isLetGo) return this.#discard(key);
+        const written = await this.#write(
+          { sid, key, known, mine, deadline, line, codec },
+          firstExpected(known, session),
+        );
+        if (written) this.#known.set(session, written);
+        else this.#discard(key, known);
+      }),
+    );
+  }
+
+  /** Writes, merging with whoever wrote meanwhile. Answers what is known then, or nothing if the session is gone. */
+  async #write(save: Save, expected: Expected): Promise<Known | undefined> {
+    const { sid, key, known, mine, deadline, line, codec } = save;
+    let record: SessionRecord = { head: this.#headOf(mine, known), text: mine.text };
+    // What this process wrote last needs no failing write to be found out.
+    let current = typeof expected === "object" && line.memo?.version !== expected.version ? line.memo : undefined;
+    for (let tries = 1; ; tries++) {
+      if (current) {
+        record = this.#merge(save, current);
+        expected = { version: current.version };
+      }
+      const stored = {
+        value: codec.encode(sid, record),
+        version: newVersion(),
+        expires: this.#expiryOf(record.head.maxAge),
+      };
+      if (await deadline.race(this.#backend.write(key, stored, expected))) {
+        line.memo = stored;
+        return knownAfter(mine, record, stored);
+      }
+      line.memo = undefined;
+      current = await deadline.race(this.#backend.read(key));
+      // A write whose answer was lost may meet itself.
+      if (current?.version === stored.version) return knownAfter(mine, record, stored);
+      if (!current) return undefined;
+      await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
+      await deadline.check();
+    }
+  }
+
+  #merge({ sid, mine, known, codec }: Save, current: StoredRecord): SessionRecord {
+    const theirs = codec.decode(sid, current.value);
+    // What does not open any more cannot be merged with: mine is all there is.
+    if (!theirs) return { head: this.#headOf(mine, known), text: mine.text };
+    const base = known?.text ?? "{}";
+    const text = merge(base, mine.text, theirs.text);
+    const signedIn = mine.username !== known?.username;
+    const head = signedIn ? this.#headOf(mine, known) : withMaxAge(theirs.head, mine, known);
+    return { head, text };
+  }
+
+  #headOf(mine: Snapshot, known: Known | undefined): RecordHead {
+    const now = this.#options.now();
+    const isSignIn = !known || mine.username !== known.username;
+    const end = isSignIn ? this.absoluteEnd(now) : known.head.end;
+    const { end: _, ...rest } = known?.head ?? { created: now };
+    return withMaxAge(end === undefined ? rest : { ...rest, end }, mine, known);
+  }
+
+  async #touched(sid: string, session: SessionData): Promise<void> {
+    const known = this.#known.get(session);
+    const maxAge = maxAgeOf(session);
+    if (known && !isSameMaxAge(maxAge, known.maxAge)) return this.#set(sid, session);
+    const state = known ?? { maxAge, expires: 0 };
+    if (this.#isTouchDue(state)) await this.#touch(storageKey(sid), state);
+  }
+
+  async #touch(key: string, state: { maxAge: number | undefined; expires: number }): Promise<void> {
+    const expires = this.#expiryOf(state.maxAge);
+    state.expires = expires;
+    try {
+      await this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.touch(key, expires)));
+    } catch (error) {
+      this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
+    }
+  }
+
+  async #all(): Promise<ListedSession[]> {
+    const codec = await this.#options.codec;
+    const sessions: ListedSession[] = [];
+    for await (const { key, value, expires } of this.#live()) {
+      const record = codec.inspect(value);
+      if (!record) continue;
+      const { head, fields } = record;
+      const cookie = this.#cookieOf({ maxAge: head.maxAge, expires });
+      const [id, createdAt, expiresAt] = [key.slice(SESSION_PREFIX.length), new Date(head.created), new Date(expires)];
+      sessions.push({ ...fields, cookie, id, createdAt, expiresAt } as ListedSession);
+    }
+    return sessions;
+  }
+
+  async #length(): Promise<number> {
+    let count = 0;
+    for await (const _ of this.#live()) count++;
+    return count;
+  }
+
+  async #clear(): Promise<void> {
+    for await (const { key } of this.#entries()) {
+      await this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.remove(key)));
+    }
+  }
+
+  async #pruned(): Promise<number> {
+    this.#checkOpen();
+    return this.#backend.prune();
+  }
+
+  async *#live(): AsyncGenerator<Entry> {
+    const codec = await this.#options.codec;
+    for await (const entry of this.#entries()) {
+      const head = codec.inspect(entry.value)?.head;
+      if (!head || !this.#isOver(head)) yield entry;
+    }
+  }
+
+  async *#entries(): AsyncGenerator<Entry> {
+    this.#checkOpen();
+    for await (const entry of this.#backend.entries()) {
+      if (entry.key.startsWith(SESSION_PREFIX)) yield entry;
+    }
+  }
+
+  #isOver({ created, end }: RecordHead): boolean {
+    return (end ?? this.absoluteEnd(created) ?? END_OF_TIME) <= this.#options.now();
+  }
+
+  #expiryOf(maxAge: number | undefined): number {
+    return Math.min(this.#options.now() + (maxAge ?? this.#options.timeout), END_OF_TIME);
+  }
+
+  /** Due when the expiry would move by `touch_interval`; never later than after a tenth of the timeout. */
+  #isTouchDue(state: { maxAge: number | undefined; expires: number }): boolean {
+    const { touchInterval, timeout } = this.#options;
+    const interval = Math.max(1, Math.min(touchInterval, (state.maxAge ?? timeout) / 10));
+    return this.#expiryOf(state.maxAge) - state.expires >= interval;
+  }
+
+  #cookieOf({ maxAge, expires }: { maxAge: number | undefined; expires: number }): session.CookieOptions {
+    const end = maxAge === undefined ? null : new Date(expires);
+    return { ...this.#options.cookie, expires: end, originalMaxAge: maxAge ?? null } as session.CookieOptions;
+  }
+
+  #discard(key: string, known?: Known): void {
+    if (known) known.gone = true;
+    this.#tell("discard", key);
+  }
+
+  /** Not at once: what a listener throws is no failed save. */
+  #tell(event: keyof TokenStoreEvents, key: string): void {
+    process.nextTick(() => this.emit(event, { session: shortName(key) }));
+  }
+
+  #reportDamaged(key: string): void {
+    if (this.#reported.has(key)) return;
+    if (this.#reported.size >= 1000) this.#reported.clear();
+    this.#reported.add(key);
+    this.#options.warn(`Session ${shortName(key)} cannot be read (damaged, or sealed otherwise): it counts as ended.`);
+  }
+
+  async #timed<T>(work: (deadline: Deadline, codec: RecordCodec) => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    const codec = await this.#options.codec;
+    const deadline = new Deadline(this.#options.storeTimeout);
+    try {
+      return await work(deadline, codec);
+    } catch (error) {
+      throw asTokenizerError(error);
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new TokenizerError("STORE_CLOSED", "The session store was closed.");
+  }
+
+  #answer(work: Promise<unknown>, callback: ((error?: unknown) => void) | undefined): void {
+    settle(work, (error) => {
+      if (callback) callback(error);
+      else if (error) this.#options.warn(`A session was not saved or ended, and nobody was told: ${messageOf(error)}`);
+    });
+  }
+}
+
+interface Save {
+  readonly sid: string;
+  readonly key: string;
+  readonly known: Known | undefined;
+  readonly mine: Snapshot;
+  readonly deadline: Deadline;
+  readonly line: Line<StoredRecord>;
+  readonly codec: RecordCodec;
+}
+
+function snapshot(session: object): Snapshot {
+  const { username, cookie } = session as Partial<SessionData>;
+  return { text: textOf(session), maxAge: maxAgeOf({ cookie }), username, isLetGo: isLetGo(session) };
+}
+
+function maxAgeOf({ cookie }: { cookie?: session.Cookie | undefined }): number | undefined {
+  const maxAge = cookie?.originalMaxAge;
+  return typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : undefined;
+}
+
+/** Cookies count in seconds; express-session's arithmetic loses a millisecond now and then. */
+function isSameMaxAge(one: number | undefined, other: number | undefined): boolean {
+  return one === other || (one !== undefined && other !== undefined && Math.abs(one - other) < 1000);
+}
+
+function isSaved(known: Known, { text, maxAge }: Snapshot): boolean {
+  return known.text === text && !known.stale && isSameMaxAge(maxAge, known.maxAge);
+}
+
+function firstExpected(known: Known | undefined, session: object): Expected {
+  if (known) return { version: known.version };
+  return isSession(session) ? "absent" : "any";
+}
+
+function knownAfter(mine: Snapshot, { head, text }: SessionRecord, { version, expires }: StoredRecord): Known {
+  // Merged: the object has not seen what is stored, so its next save must not match it.
+  const seen = text === mine.text ? version : newVersion();
+  const { maxAge, username } = mine;
+  return { text: mine.text, maxAge, username, head, version: seen, expires, stale: false, gone: false };
+}
+
+function withMaxAge(head: RecordHead, mine: Snapshot, known: Known | undefined): RecordHead {
+  if (known && isSameMaxAge(mine.maxAge, known.maxAge)) return head;
+  const { maxAge: _, ...rest } = head;
+  return mine.maxAge === undefined ? rest : { ...rest, maxAge: mine.maxAge };
+}
+
+/** 128 random bits: unguessable, and never made twice. */
+function newVersion(): string {
+  return randomBytes(16).toString("base64url");
+}
+
+/** A Session carries the request that it was made for. */
+function isSession(value: object): value is Session & { readonly req: { session?: unknown } } {
+  return value instanceof session.Session;
+}
+
+function isLetGo(value: object): boolean {
+  return isSession(value) && value.req.session !== value;
+}
+
+function asTokenizerError(error: unknown): TokenizerError {
+  if (error instanceof TokenizerError) return error;
+  return new TokenizerError("STORE_UNAVAILABLE", "The session store failed.", { cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The one place where a promise becomes a callback: settled first, and called outside of any `try`. */
+function settle<T>(work: Promise<T>, callback: Callback<T>): void {
+  work.then(
+    (result) => process.nextTick(callback, undefined, result),
+    (error) => process.nextTick(callback, error),
+  );
+}
+
+function either<T, C extends (error: unknown, result?: T) => void>(
+  work: Promise<T>,
+  callback: C | undefined,
+): Promise<T> | undefined {
+  if (!callback) return work;
+  settle(work, callback);
+  return undefined;
+}

@@ -1,0 +1,268 @@
+/** Settings in, middleware out: makes the parts and joins them. */
+import type { Request, RequestHandler, Response } from "express";
+import session from "express-session";
+import type { Backend } from "./backends/backend.js";
+import { makeBackend } from "./backends/open.js";
+import { CredentialsSealer } from "./credentials/credentials.js";
+import { type Keyring, makeKeyring } from "./credentials/keyring.js";
+import { exposeCredentials } from "./credentials/middleware.js";
+import { TokenizerError } from "./errors.js";
+import { commitBeforeAnswer } from "./session/commit.js";
+import { SessionCookie } from "./session/cookie.js";
+import { RecordCodec } from "./session/record.js";
+import { signIn, signOut } from "./session/sign-in.js";
+import { TokenStore } from "./session/store.js";
+import { Deadline } from "./session/turns.js";
+import { loadSettings } from "./settings/load.js";
+import type { Settings, SettingsInput } from "./settings/settings.js";
+
+export interface TokenizerOptions {
+  /** Where warnings go. Default: the console. */
+  readonly log?: { warn(message: string): void };
+  /** The time in milliseconds since 1970, for specs: a function, or an object like `Date`. Default: `Date`. */
+  readonly clock?: (() => number) | { now(): number };
+}
+
+/** How the backend answered a moment ago. */
+export interface Health {
+  readonly ok: boolean;
+  /** How long it took, in milliseconds. */
+  readonly milliseconds: number;
+  /** Why it is not ok. */
+  readonly error?: TokenizerError;
+}
+
+/** The middleware, and what belongs to it. */
+export interface Tokenizer extends RequestHandler {
+  /** Keys derived and backend reached; rejects with a `TokenizerError`. Requests are served without waiting for it. */
+  readonly ready: Promise<void>;
+  readonly store: TokenStore;
+  /** Asks the backend for a record. Never rejects; within `store_timeout`. */
+  health(): Promise<Health>;
+  /** Finishes what is under way, stops timers, closes the backend. A second call does nothing. */
+  close(): Promise<void>;
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const PRUNE_INTERVAL = MINUTE;
+
+/**
+ * Makes the session middleware.
+ *
+ * @param source the settings: a file's path, or an object, which leaves the environment alone.
+ *   Default: the file that `TOKENIZER_SETTINGS` names, else `settings.yml` in the working directory.
+ * @throws TokenizerError `SETTINGS_INVALID` with all faults at once; `NOT_BUILT`
+ *
+ * @example
+ * const sessions = tokenizer("settings.yml");
+ * await sessions.ready;
+ * app.use(sessions);
+ */
+export function tokenizer(source?: string | SettingsInput, options: TokenizerOptions = {}): Tokenizer {
+  const { log = console, clock = Date } = options;
+  const warn = (message: string) => log.warn(`express-tokenizer: ${message}`);
+  const settings = loadSettings(source, { log: { warn } });
+  const now = "now" in clock ? () => clock.now() : clock;
+  const { tokenizer: section } = settings;
+  warnOfDebugOutput(warn);
+
+  const storeTimeout = section.store_timeout * SECOND;
+  const backend = makeBackend(section, { now, timeout: storeTimeout, warn });
+  const keyring = keyringOf(settings);
+  const store = new TokenStore({
+    backend,
+    codec: keyring.then((keys) => new RecordCodec(keys, section.encrypt === "session")),
+    timeout: section.timeout * MINUTE,
+    absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
+    touchInterval: section.touch_interval * SECOND,
+    storeTimeout,
+    cookie: cookieOptions(settings),
+    now,
+    warn,
+  });
+
+  let serve: RequestHandler | undefined;
+  const made = keyring.then((keys) => {
+    serve = makeMiddleware({ settings, store, keyring: keys, now, warn });
+    return serve;
+  });
+  const ready = Promise.all([made, withDeadline(storeTimeout, backend.open())]).then(() => {});
+  // Whoever awaits it gets the rejection; whoever does not gets it with each request.
+  ready.catch(() => {});
+  const pruning = setInterval(() => prune(store, warn), PRUNE_INTERVAL).unref();
+
+  const sessions: RequestHandler = (req, res, next) => {
+    if (serve) serve(req, res, next);
+    else made.then((middleware) => middleware(req, res, next)).catch(next);
+  };
+  return Object.assign(sessions, {
+    ready,
+    store,
+    health: () => checkHealth(backend, storeTimeout),
+    async close() {
+      clearInterval(pruning);
+      await store.close();
+      await backend.close();
+    },
+  });
+}
+
+interface Parts {
+  readonly settings: Settings;
+  readonly store: TokenStore;
+  readonly keyring: Keyring | undefined;
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+/** express-session on the way in; on the way out our own answer, which is sent after the session is saved. */
+function makeMiddleware({ settings, store, keyring, now, warn }: Parts): RequestHandler {
+  const { cookie: cookieSettings } = settings.tokenizer;
+  const secrets = secretsOf(settings, keyring);
+  const cookie = new SessionCookie(cookieSettings, secrets, warn);
+  const isLocal = settings.authenticator.type === "local";
+  const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
+  const load = session({
+    store,
+    secret: [...secrets],
+    name: cookieSettings.name,
+    cookie: cookieOptions(settings),
+    resave: false,
+    saveUninitialized: false,
+  });
+  const warnOfProxy = proxyWarning(warn);
+
+  return function sessions(req, res, next) {
+    if (req.session) return next(mountedTwice());
+    warnOfProxy(req);
+    loadSession(load, req, res, (error, cookieId) => {
+      // Outside of the cookie's path there is no session.
+      if (error || !req.session) return next(error);
+      exposeCredentials(req, sealer);
+      const signing = { store, sealer, now };
+      let signedOut = false;
+      let isExposed = false;
+      req.sessionEnded = cookieId !== undefined && cookieId !== req.sessionID;
+      req.signIn = (credentials, options) => signIn(req, signing, credentials, options);
+      req.signOut = async () => {
+        await signOut(req, signing);
+        signedOut = true;
+      };
+      commitBeforeAnswer(res, {
+        save: () => req.session && store.commit(req.session),
+        exposed() {
+          isExposed = Boolean(req.session) && store.announceExposed(req.session);
+        },
+        announce() {
+          const current = req.session;
+          const isNew = current && current.id !== cookieId && (isExposed || store.isStored(current));
+          if (isNew) cookie.send(req, res, current.id);
+          else if (signedOut) cookie.clear(req, res);
+          else if (current?.id === cookieId && cookie.isSignedWithOlderSecret(req, current.id)) {
+            cookie.send(req, res, current.id);
+          }
+        },
+        refuse: next,
+      });
+      next();
+    });
+  };
+}
+
+/**
+ * Lets express-session load the session, and takes its hands off the response again: it would send the
+ * headers first and save then.
+ */
+function loadSession(
+  load: RequestHandler,
+  req: Request,
+  res: Response,
+  done: (error: unknown, cookieId: string | undefined) => void,
+): void {
+  const { end, writeHead } = res;
+  let cookieId: string | undefined;
+  load(req, res, (error?: unknown) => {
+    Object.assign(res, { end, writeHead });
+    done(error, cookieId);
+  });
+  // Without a rightly signed cookie it has made a new session by now, and called back.
+  cookieId = req.session ? undefined : req.sessionID;
+}
+
+function keyringOf({ tokenizer: { safe_password, salt } }: Settings): Promise<Keyring | undefined> {
+  const [first, ...older] = [safe_password ?? []].flat();
+  return first === undefined ? Promise.resolve(undefined) : makeKeyring([first, ...older], salt);
+}
+
+/** The settings have been checked: there is a secret, or a password to derive one from. */
+function secretsOf({ tokenizer: { cookie } }: Settings, keyring: Keyring | undefined): [string, ...string[]] {
+  const [first, ...older] = cookie.secret === undefined ? (keyring?.cookieSecrets ?? []) : [cookie.secret].flat();
+  if (first === undefined) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
+  return [first, ...older];
+}
+
+function cookieOptions({ tokenizer: { cookie } }: Settings): session.CookieOptions {
+  const { secure, same_site, path, domain } = cookie;
+  return { httpOnly: true, secure, sameSite: same_site, path, ...(domain === undefined ? {} : { domain }) };
+}
+
+function mountedTwice(): TokenizerError {
+  return new TokenizerError(
+    "MOUNTED_TWICE",
+    "req.session is there already: the session middleware is mounted twice, or behind another one. Mount it once.",
+  );
+}
+
+async function withDeadline<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  const deadline = new Deadline(milliseconds);
+  try {
+    return await deadline.race(work);
+  } finally {
+    deadline.clear();
+  }
+}
+
+async function checkHealth(backend: Backend, timeout: number): Promise<Health> {
+  const started = performance.now();
+  try {
+    await withDeadline(timeout, backend.read("health"));
+    return { ok: true, milliseconds: performance.now() - started };
+  } catch (cause) {
+    const error =
+      cause instanceof TokenizerError
+        ? cause
+        : new TokenizerError("STORE_UNAVAILABLE", "The session store failed.", { cause });
+    return { ok: false, milliseconds: performance.now() - started, error };
+  }
+}
+
+async function prune(store: TokenStore, warn: (message: string) => void): Promise<void> {
+  try {
+    await store.prune();
+  } catch (error) {
+    warn(`Expired sessions could not be dropped: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** Express takes such a request for plain HTTP, so a secure cookie would silently not be sent. */
+function proxyWarning(warn: (message: string) => void): (req: Request) => void {
+  let isWarned = false;
+  return (req) => {
+    if (isWarned || req.secure || req.headers["x-forwarded-proto"] !== "https") return;
+    isWarned = true;
+    warn(
+      "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +
+        'secure cookies are not sent. Say which proxy to trust: app.set("trust proxy", 1).',
+    );
+  };
+}
+
+/** With its debug output on, express-session prints session ids and cookies. */
+function warnOfDebugOutput(warn: (message: string) => void): void {
+  const names = (process.env.DEBUG ?? "").split(/[\s,]+/);
+  const isOn = names.some((name) => name === "*" || name === "express-session" || name === "express*");
+  if (isOn && process.env.NODE_ENV === "production") {
+    warn(`DEBUG=${process.env.DEBUG} makes express-session print session ids and cookies. Leave it out in production.`);
+  }
+}
