@@ -16,8 +16,6 @@ export type TokenizerErrorCode =
   | "STORE_TIMEOUT"
   /** The store was used after `close()`. */
   | "STORE_CLOSED"
-  /** Other writers changed the session again and again until `store_timeout` was over. */
-  | "STORE_CONFLICT"
   /** The session holds something that JSON cannot; the message names the key. */
   | "SESSION_UNSERIALIZABLE"
   /** The session is larger than the backend can keep; the message names its largest keys. */

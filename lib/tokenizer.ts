@@ -70,9 +70,10 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const storeTimeout = section.store_timeout * SECOND;
   const backend = makeBackend(section, { now, timeout: storeTimeout, warn });
   const keyring = keyringOf(settings);
+  const codec = keyring.then((keys) => new RecordCodec(keys, section.encrypt === "session"));
   const store = new TokenStore({
     backend,
-    codec: keyring.then((keys) => new RecordCodec(keys, section.encrypt === "session")),
+    codec,
     timeout: section.timeout * MINUTE,
     absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
     touchInterval: section.touch_interval * SECOND,
@@ -87,7 +88,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
     serve = makeMiddleware({ settings, store, keyring: keys, now, warn });
     return serve;
   });
-  const ready = Promise.all([made, withDeadline(storeTimeout, backend.open())]).then(() => {});
+  const ready = Promise.all([made, codec, withDeadline(storeTimeout, backend.open())]).then(() => {});
   // Whoever awaits it gets the rejection; whoever does not gets it with each request.
   ready.catch(() => {});
   const pruning = setInterval(() => prune(store, warn), PRUNE_INTERVAL).unref();

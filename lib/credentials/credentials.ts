@@ -50,7 +50,7 @@ export class CredentialsSealer {
   open(session: CredentialsSession): ExpressTokenizer.Credentials | undefined {
     if (session.credentials === undefined) return undefined;
     const sealed = this.#open(session);
-    if (sealed) return new OpenedCredentials(sealed.credentials) as unknown as ExpressTokenizer.Credentials;
+    if (sealed) return withheld(sealed.credentials);
     this.#context.warn(`The credentials of session ${shortName(storageKey(session.id))} do not open: sign in again.`);
     return undefined;
   }
@@ -77,16 +77,12 @@ export class CredentialsSealer {
   }
 }
 
-/** Credentials that print, inspect and serialise as their user name alone. */
-class OpenedCredentials {
+/** What credentials look like to whoever prints, inspects or serialises them. */
+class ShownCredentials {
   readonly username: string;
 
-  constructor({ username, ...others }: ExpressTokenizer.Credentials) {
+  constructor(username: string) {
     this.username = username;
-    // Behind accessors and not enumerable: neither a spread nor `showHidden` shows a value.
-    for (const [name, value] of Object.entries(others)) {
-      Object.defineProperty(this, name, { get: () => value, enumerable: false });
-    }
     Object.freeze(this);
   }
 
@@ -97,6 +93,19 @@ class OpenedCredentials {
   [inspect.custom](): string {
     return `Credentials { username: ${inspect(this.username)}, password: [sealed] }`;
   }
+}
+
+/**
+ * The other values are answered by their names and are properties of nothing, since a property shows one
+ * way or another: `inspect` with `showHidden` and `getters` calls even a hidden accessor.
+ */
+function withheld({ username, ...others }: ExpressTokenizer.Credentials): ExpressTokenizer.Credentials {
+  const isOther = (name: PropertyKey) => Object.hasOwn(others, name);
+  const shown = new ShownCredentials(username) as unknown as ExpressTokenizer.Credentials;
+  return new Proxy(shown, {
+    get: (target, name) => Reflect.get(isOther(name) ? others : target, name),
+    has: (target, name) => isOther(name) || Reflect.has(target, name),
+  });
 }
 
 function placeOf(sessionId: string): Place {

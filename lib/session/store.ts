@@ -1,13 +1,24 @@
 /** express-session's Store over any backend: nothing lost, nothing brought back, nothing claimed. */
-import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import type { Backend, Entry, Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
 import { SESSION_PREFIX, shortName, storageKey } from "./id.js";
+import {
+  firstExpected,
+  isSameMaxAge,
+  isSaved,
+  type Known,
+  knownAfter,
+  maxAgeOf,
+  newVersion,
+  type Snapshot,
+  snapshot,
+  withMaxAge,
+} from "./known.js";
 import { merge } from "./merge.js";
-import { type RecordCodec, type RecordHead, type SessionRecord, textOf } from "./record.js";
+import type { RecordCodec, RecordHead, SessionRecord } from "./record.js";
 import { Deadline, type Line, Turns } from "./turns.js";
 
 /** What a `TokenStore` works by. Times are milliseconds. */
@@ -44,31 +55,6 @@ export type ListedSession = Partial<SessionData> & {
   readonly createdAt: Date;
   readonly expiresAt: Date;
 };
-
-/** What is known of a session object that the store answered or saved. */
-interface Known {
-  /** Its own fields when it was loaded or last acknowledged: what its next changes are changes to. */
-  text: string;
-  maxAge: number | undefined;
-  username: unknown;
-  head: RecordHead;
-  /** Of the record that holds exactly `text`; what no record holds any more never matches. */
-  version: string;
-  expires: number;
-  /** To be written although unchanged: sealed with an older key. */
-  stale: boolean;
-  /** The session was ended; nothing of this object is written any more. */
-  gone: boolean;
-}
-
-/** One state of a session object, taken when its save was asked for. */
-interface Snapshot {
-  readonly text: string;
-  readonly maxAge: number | undefined;
-  readonly username: unknown;
-  /** Destroyed or replaced already: its first save now would bring it back. */
-  readonly isLetGo: boolean;
-}
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 
@@ -327,7 +313,8 @@ export class TokenStore extends session.Store {
     try {
       await this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.touch(key, expires)));
     } catch (error) {
-      this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
+      if (!this.#closed)
+        this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
     }
   }
 
@@ -339,7 +326,8 @@ export class TokenStore extends session.Store {
       if (!record) continue;
       const { head, fields } = record;
       const cookie = this.#cookieOf({ maxAge: head.maxAge, expires });
-      const [id, createdAt, expiresAt] = [key.slice(SESSION_PREFIX.length), new Date(head.created), new Date(expires)];
+      const id = key.slice(SESSION_PREFIX.length);
+      const [createdAt, expiresAt] = [new Date(head.created), new Date(Math.min(expires, this.#endOf(head)))];
       sessions.push({ ...fields, cookie, id, createdAt, expiresAt } as ListedSession);
     }
     return sessions;
@@ -377,8 +365,13 @@ export class TokenStore extends session.Store {
     }
   }
 
-  #isOver({ created, end }: RecordHead): boolean {
-    return (end ?? this.absoluteEnd(created) ?? END_OF_TIME) <= this.#options.now();
+  #isOver(head: RecordHead): boolean {
+    return this.#endOf(head) <= this.#options.now();
+  }
+
+  /** The absolute end; for a session from before there was such a setting, counted from its beginning. */
+  #endOf({ created, end }: RecordHead): number {
+    return end ?? this.absoluteEnd(created) ?? END_OF_TIME;
   }
 
   #expiryOf(maxAge: number | undefined): number {
@@ -447,57 +440,6 @@ interface Save {
   readonly deadline: Deadline;
   readonly line: Line<StoredRecord>;
   readonly codec: RecordCodec;
-}
-
-function snapshot(session: object): Snapshot {
-  const { username, cookie } = session as Partial<SessionData>;
-  return { text: textOf(session), maxAge: maxAgeOf({ cookie }), username, isLetGo: isLetGo(session) };
-}
-
-function maxAgeOf({ cookie }: { cookie?: session.Cookie | undefined }): number | undefined {
-  const maxAge = cookie?.originalMaxAge;
-  return typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : undefined;
-}
-
-/** Cookies count in seconds; express-session's arithmetic loses a millisecond now and then. */
-function isSameMaxAge(one: number | undefined, other: number | undefined): boolean {
-  return one === other || (one !== undefined && other !== undefined && Math.abs(one - other) < 1000);
-}
-
-function isSaved(known: Known, { text, maxAge }: Snapshot): boolean {
-  return known.text === text && !known.stale && isSameMaxAge(maxAge, known.maxAge);
-}
-
-function firstExpected(known: Known | undefined, session: object): Expected {
-  if (known) return { version: known.version };
-  return isSession(session) ? "absent" : "any";
-}
-
-function knownAfter(mine: Snapshot, { head, text }: SessionRecord, { version, expires }: StoredRecord): Known {
-  // Merged: the object has not seen what is stored, so its next save must not match it.
-  const seen = text === mine.text ? version : newVersion();
-  const { maxAge, username } = mine;
-  return { text: mine.text, maxAge, username, head, version: seen, expires, stale: false, gone: false };
-}
-
-function withMaxAge(head: RecordHead, mine: Snapshot, known: Known | undefined): RecordHead {
-  if (known && isSameMaxAge(mine.maxAge, known.maxAge)) return head;
-  const { maxAge: _, ...rest } = head;
-  return mine.maxAge === undefined ? rest : { ...rest, maxAge: mine.maxAge };
-}
-
-/** 128 random bits: unguessable, and never made twice. */
-function newVersion(): string {
-  return randomBytes(16).toString("base64url");
-}
-
-/** A Session carries the request that it was made for. */
-function isSession(value: object): value is Session & { readonly req: { session?: unknown } } {
-  return value instanceof session.Session;
-}
-
-function isLetGo(value: object): boolean {
-  return isSession(value) && value.req.session !== value;
 }
 
 function asTokenizerError(error: unknown): TokenizerError {

@@ -1,0 +1,155 @@
+/** Reads a settings file: from its name to one plain document, or a refusal that says what to do. */
+import { readFileSync, type Stats, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
+import { TokenizerError } from "../errors.js";
+
+/** A settings file as it was found; what stands in its sections is not yet checked. */
+export interface SettingsFile {
+  /** As the caller named it. */
+  readonly name: string;
+  /** The same, absolute. */
+  readonly file: string;
+  readonly document: Readonly<Record<string, unknown>>;
+  /** Whether every user of the machine can read it. Always false on Windows, where the mode does not say. */
+  readonly worldReadable: boolean;
+}
+
+const MOST_BYTES = 1024 * 1024;
+/** A megabyte written out holds half as many values; only aliases can make more of it. */
+const MOST_VALUES = 1_000_000;
+const MOST_LEVELS = 100;
+const READABLE_BY_OTHERS = 0o004;
+
+/** Applications share the file, and `<<` is common in those; other tags would make objects that are not plain. */
+const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
+
+const HOW_TO_START =
+  "Copy node_modules/express-tokenizer/settings.example.yml to settings.yml and give it a safe_password, " +
+  'or name another file: tokenizer("config/settings.yml"), or TOKENIZER_SETTINGS.';
+
+const QUOTING = " A text with : # & * ! % @ or quotes in it belongs in 'single quotes'.";
+
+/** @throws {TokenizerError} `SETTINGS_INVALID`: there is no such file, or it is not one YAML mapping. */
+export function readSettingsFile(name: string): SettingsFile {
+  const file = resolve(name);
+  const stats = statFile(name, file);
+  if (!stats.isFile()) {
+    throw refusal(name, `${stats.isDirectory() ? "this is a folder" : "this is not a file"}. ${HOW_TO_START}`);
+  }
+  if (stats.size > MOST_BYTES) {
+    throw refusal(name, `the file has ${stats.size} bytes; a settings file has at most ${MOST_BYTES} (1 MiB).`);
+  }
+  const worldReadable = process.platform !== "win32" && (stats.mode & READABLE_BY_OTHERS) !== 0;
+  return { name, file, document: parse(name, readText(name, file)), worldReadable };
+}
+
+function statFile(name: string, file: string): Stats {
+  try {
+    return statSync(file);
+  } catch (error) {
+    throw refusal(name, `${whyUnreadable(error)} (${file}). ${HOW_TO_START}`, error);
+  }
+}
+
+function readText(name: string, file: string): string {
+  const bytes = readBytes(name, file);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw refusal(name, "the file is not UTF-8 text; save it as UTF-8.");
+  }
+}
+
+function readBytes(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw refusal(name, `${whyUnreadable(error)} (${file}).`, error);
+  }
+}
+
+function whyUnreadable(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    return "there is no such file";
+  }
+  return code === "EACCES" || code === "EPERM"
+    ? "this process may not read the file"
+    : `the file cannot be read: ${code ?? "unknown"}`;
+}
+
+function parse(name: string, text: string): Readonly<Record<string, unknown>> {
+  const documents = parseYaml(name, text);
+  if (documents.length > 1) {
+    throw refusal(name, `the file holds ${documents.length} YAML documents; keep one, and take the lines --- away.`);
+  }
+  const [document = null] = documents;
+  if (document === null) {
+    throw refusal(name, `the file is empty. ${HOW_TO_START}`);
+  }
+  if (typeof document !== "object" || Array.isArray(document)) {
+    const found = Array.isArray(document) ? "a list" : `a ${typeof document === "string" ? "text" : typeof document}`;
+    throw refusal(name, `the file holds ${found}; it must hold sections, beginning with a line tokenizer:`);
+  }
+  refuseExpansion(name, document);
+  return document as Readonly<Record<string, unknown>>;
+}
+
+function parseYaml(name: string, text: string): unknown[] {
+  try {
+    return loadAll(text, { schema: SCHEMA, maxDepth: MOST_LEVELS });
+  } catch (error) {
+    // The parser's own error quotes the lines around the fault, secrets among them: it must not become the cause.
+    throw refusal(name, describeYamlFault(error));
+  }
+}
+
+/** The parser has no codes, only reasons; they change the wording here, and nothing else. */
+function describeYamlFault(error: unknown): string {
+  if (!(error instanceof YAMLException)) {
+    return "this is not YAML that can be read.";
+  }
+  const { mark } = error;
+  const where = mark === undefined ? "" : `line ${mark.line + 1}, column ${mark.column + 1}: `;
+  const twice = error.reason === "duplicated mapping key" ? keyAt(mark) : undefined;
+  if (twice !== undefined) {
+    return `${where}the key ${twice} is there twice; keep one.`;
+  }
+  const advice = error.reason.includes("exceeded") ? "" : QUOTING;
+  return `${where}${withoutValues(error.reason)}.${advice}`;
+}
+
+/** Some reasons go on to quote a tag or an alias: an unquoted password may have been read as one. */
+function withoutValues(reason: string): string {
+  return reason.replace(/(?:: |\s*!<|\s*").*$/s, "");
+}
+
+function keyAt(mark: YAMLException["mark"]): string | undefined {
+  return mark && /^[\w.-]{1,64}(?=\s*:)/.exec(mark.buffer.slice(mark.position))?.[0];
+}
+
+/** Aliases are shared, not copied: small to parse, but whoever walks the document walks all of what they stand for. */
+function refuseExpansion(name: string, document: unknown): void {
+  let values = 0;
+  const visit = (value: unknown, level: number): void => {
+    values += 1;
+    if (values > MOST_VALUES || level > MOST_LEVELS) {
+      throw refusal(name, "its aliases (*name) stand for too much, or for themselves. Write the settings out.");
+    }
+    if (typeof value === "object" && value !== null) {
+      for (const child of Object.values(value)) {
+        visit(child, level + 1);
+      }
+    }
+  };
+  visit(document, 0);
+}
+
+function refusal(name: string, message: string, cause?: unknown): TokenizerError {
+  const faults = [{ path: name, message }];
+  return new TokenizerError("SETTINGS_INVALID", `The settings cannot be read.\n  ${name}: ${message}`, {
+    faults,
+    cause,
+  });
+}

@@ -1,0 +1,145 @@
+/** Settings from a file or an object: read, checked, completed, frozen. */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Ajv, type ValidateFunction } from "ajv";
+import { FILE_VARIABLE, type Reading, readEnvironment, unknownVariables } from "./environment.js";
+import { describe, type Finding, onePerPlace, refuseAll, writePath } from "./faults.js";
+import { readSettingsFile, type SettingsFile } from "./file.js";
+import { misspelt } from "./nearest.js";
+import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
+import { checkRules, type Draft } from "./rules.js";
+import { type Settings, type SettingsInput, settingsSchema } from "./settings.js";
+import { misspeltAuthenticator, weak, worldReadable } from "./warnings.js";
+
+/** Settings, and where they came from. */
+export interface LoadedSettings extends Settings {
+  /** The settings file, absolute; missing when an object was given. A relative `module` is meant from its folder. */
+  readonly file?: string;
+}
+
+/** What `loadSettings` needs from outside. */
+export interface LoadOptions {
+  /** Where warnings go, one line each. */
+  readonly log: { warn(message: string): void };
+  /** Default `process.env`. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** What was opened, before anything in it is looked at. */
+interface Source {
+  readonly name: string;
+  readonly document: Section;
+  readonly readings: readonly Reading[];
+  readonly file?: string;
+  readonly warnings: readonly string[];
+}
+
+const DEFAULT_FILE = "settings.yml";
+const OBJECT_NAME = "The object given to tokenizer()";
+
+let compiled: ValidateFunction | undefined;
+
+/**
+ * Reads settings. A file is completed by the environment, which wins; an object stands by itself, and of the
+ * environment only `NODE_ENV` and the signs of a cloud are looked at.
+ *
+ * @param source a file's name, or an object. Missing: the file that `TOKENIZER_SETTINGS` names, else `settings.yml`.
+ * @throws {TokenizerError} `SETTINGS_INVALID`, with all `faults` at once and no secret's value anywhere.
+ */
+export function loadSettings(source: string | SettingsInput | undefined, options: LoadOptions): LoadedSettings {
+  const { log, env = process.env } = options;
+  const opened = typeof source === "object" ? openObject(source) : openFile(source, env);
+  const variables = new Map(opened.readings.map(({ at, variable }) => [writePath(at), variable]));
+  for (const warning of opened.warnings) {
+    log.warn(warning);
+  }
+  const draft = makeDraft(opened);
+  const findings = check(draft, opened, variables, env);
+  if (findings.length > 0) {
+    throw refuseAll(findings, { name: opened.name, document: draft, variables });
+  }
+  for (const warning of weak(draft, variables)) {
+    log.warn(warning);
+  }
+  return complete(draft, opened.file);
+}
+
+function openObject(document: SettingsInput): Source {
+  const section = isSection(document) ? document : {};
+  return { name: OBJECT_NAME, document: section, readings: [], warnings: misspeltAuthenticator(section) };
+}
+
+function openFile(name: string | undefined, env: NodeJS.ProcessEnv): Source {
+  const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE));
+  return {
+    ...file,
+    readings: readEnvironment(env),
+    warnings: [...unknownVariables(env), ...worldReadable(file), ...misspeltAuthenticator(file.document)],
+  };
+}
+
+/** Of the other sections, and of `authenticator`'s other keys, nothing comes along. */
+function makeDraft({ document, readings }: Source): Draft {
+  const { authenticator, tokenizer } = document;
+  const copy = { ...(isSection(tokenizer) ? tokenizer : undefined) };
+  const draft: Record<string, unknown> = {
+    authenticator: isSection(authenticator) ? copyPlain({ type: authenticator.type }) : (authenticator ?? {}),
+    tokenizer: isSection(tokenizer) ? copyPlain(copy) : (tokenizer ?? {}),
+  };
+  for (const { at, value } of readings) {
+    assign(draft, at, value);
+  }
+  return draft as unknown as Draft;
+}
+
+/** What is no section stays as it is, for the check to refuse. */
+function assign(target: Record<string, unknown>, [key = "", ...rest]: readonly string[], value: unknown): void {
+  if (rest.length === 0) {
+    target[key] = value;
+    return;
+  }
+  target[key] ??= {};
+  if (isSection(target[key])) {
+    assign(target[key] as Record<string, unknown>, rest, value);
+  }
+}
+
+function check(
+  draft: Draft,
+  { document, readings }: Source,
+  variables: ReadonlyMap<string, string>,
+  env: NodeJS.ProcessEnv,
+): readonly Finding[] {
+  if ((document.tokenizer ?? undefined) === undefined && readings.length === 0) {
+    return [missingSection(document)];
+  }
+  const findings = checkSchema(draft, variables);
+  const sound = isSection(draft.authenticator) && isSection(draft.tokenizer);
+  return onePerPlace(sound ? [...findings, ...checkRules(draft, env)] : findings);
+}
+
+function missingSection(document: Section): Finding {
+  const meant = Object.keys(document).find((key) => key !== "tokenizer" && misspelt(key, ["tokenizer"]));
+  const reason = Object.hasOwn(document, "tokenizer") ? "is empty" : "is missing";
+  const advice = meant === undefined ? "give it a safe_password" : `did you mean it by ${writePath([meant])}?`;
+  return { at: ["tokenizer"], message: `this section ${reason}; ${advice}` };
+}
+
+/** Fills in the defaults, too. */
+function checkSchema(draft: Draft, variables: ReadonlyMap<string, string>): readonly Finding[] {
+  compiled ??= new Ajv({
+    allErrors: true,
+    strict: true,
+    allowUnionTypes: true,
+    useDefaults: true,
+    verbose: true,
+  }).compile(settingsSchema);
+  compiled(draft);
+  return (compiled.errors ?? []).flatMap((error) => describe(error, variables) ?? []);
+}
+
+function complete({ authenticator, tokenizer }: Draft, file: string | undefined): LoadedSettings {
+  const path = tokenizer.path ?? join(tmpdir(), "tokens");
+  const settings = { authenticator, tokenizer: { ...tokenizer, path }, ...(file === undefined ? {} : { file }) };
+  return deepFreeze(settings) as unknown as LoadedSettings;
+}

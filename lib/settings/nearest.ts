@@ -1,0 +1,23 @@
+/** Names the right key for a wrong one. */
+import { closestMatch } from "leven";
+
+const plain = (name: string): string => name.toLowerCase().replaceAll("-", "_");
+
+/** How many letters two names may differ by to be taken for the same one misspelt: a third, and no fewer than two. */
+const allowance = (name: string): number => Math.max(2, Math.floor(name.length / 3));
+
+/** What was probably meant by a name, or `undefined` when nothing is that near. */
+export function misspelt(name: string, names: readonly string[]): string | undefined {
+  return nearest(name, names, { maxDistance: allowance(name) });
+}
+
+/** Ends the sentence about an unknown name: what was meant, or, where that would be a guess, which one is nearest. */
+export function didYouMean(name: string, names: readonly string[]): string {
+  const meant = misspelt(name, names);
+  return meant === undefined ? `the nearest is ${nearest(name, names)}` : `did you mean ${meant}?`;
+}
+
+function nearest(name: string, names: readonly string[], options?: { maxDistance: number }): string | undefined {
+  const match = closestMatch(plain(name), names.map(plain), options);
+  return names.find((candidate) => plain(candidate) === match);
+}

@@ -1,0 +1,388 @@
+/** What can be set: the types, and the JSON Schema that checks and documents them. */
+
+/** Everything that the package reads, after defaults. Frozen, all the way down. */
+export interface Settings {
+  readonly authenticator: AuthenticatorSettings;
+  readonly tokenizer: TokenizerSettings;
+}
+
+/** Who checks names and passwords. The section belongs to the application; only `type` is read. */
+export interface AuthenticatorSettings {
+  /** `local`: credentials are kept, sealed, in the session. With any other, none ever is. Default `local`. */
+  readonly type: "local" | "openldap" | "ldap" | "microsoft";
+}
+
+/** The section `tokenizer`, key by key as in the file. */
+export interface TokenizerSettings {
+  /** Where sessions are kept. Default `local`: a folder of this machine. */
+  readonly type: "local" | "redis" | "dynamodb" | "module";
+  /** With `type: module`, which needs it: a path from the settings file (beginning with `.`), or a package. */
+  readonly module?: string;
+  /** Whether this is a cloud installation, where `type: local` is refused. Default: found out from the environment. */
+  readonly cloud?: boolean;
+  /** Minutes without a request after which a session ends; fractions are allowed. Default 20. */
+  readonly timeout: number;
+  /** Seals credentials: the first of a list seals, all of them open. Missing: refused where something is to be sealed. */
+  readonly safe_password?: string | readonly string[];
+  /** Goes into the keys beside `safe_password`; the same on every server. Default a fixed text. */
+  readonly salt: string;
+  /** Minutes after sign-in at which a session ends, however busy. Missing: never by that. */
+  readonly absolute_timeout?: number;
+  /** Live sessions that one user may have, a count; the oldest gives way. Missing: any number. */
+  readonly sessions_per_user?: number;
+  /** What is sealed: the credentials alone, or the whole session. Default `credentials`. */
+  readonly encrypt: "credentials" | "session";
+  /** Seconds between two writes of an unchanged session's expiry, at least. Default 60. */
+  readonly touch_interval: number;
+  /** Seconds that the backend may take before the request fails with 503. Default 2. */
+  readonly store_timeout: number;
+  readonly cookie: CookieSettings;
+  /** `local`: the folder that sessions are kept in. Default: `tokens`, in the system's temporary folder. */
+  readonly path: string;
+  /** `redis`: the server's name or address. Default `localhost`. */
+  readonly host: string;
+  /** `redis`: the server's TCP port, 1–65535. Default 6379. */
+  readonly port: number;
+  /** `redis`: the user to sign in as. Missing: the server's default user. */
+  readonly username?: string;
+  /** `redis`: that user's password. Missing: none is sent. */
+  readonly password?: string;
+  /** `redis`: the number of the database, from 0. Default 0. */
+  readonly database: number;
+  /** `redis`: what every key of ours begins with. Default `tokenizer:`. */
+  readonly prefix: string;
+  /** `redis`: how to connect. `module`: whatever that backend wants. */
+  readonly options?: RedisOptions | ModuleOptions;
+  /** `dynamodb`, which needs it: the table's name. */
+  readonly table?: string;
+  /** `dynamodb`: the region. Missing: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. */
+  readonly aws_region_name?: string;
+  /** `dynamodb`: a profile of the AWS configuration files. Not beside the keys. */
+  readonly profile_name?: string;
+  /** `dynamodb`: the access key's id. Both keys or neither. */
+  readonly aws_access_key?: string;
+  /** `dynamodb`: the secret access key. Both keys or neither. */
+  readonly aws_secret_key?: string;
+  /** `dynamodb`: for temporary keys. Only beside both keys. */
+  readonly aws_session_token?: string;
+  /** `dynamodb`: the URL of an emulator or a VPC endpoint. Missing: the region's own. */
+  readonly endpoint?: string;
+}
+
+/** The cookie that names the session. It lasts as long as the browser runs; the store decides when a session ends. */
+export interface CookieSettings {
+  /** Default `token`. */
+  readonly name: string;
+  /** Sent over TLS only: always, never, or (`auto`, the default) when the request came over TLS. */
+  readonly secure: boolean | "auto";
+  /** Whether other sites' requests carry it. Default `lax`. */
+  readonly same_site: "lax" | "strict" | "none";
+  /** The domain that gets it, with its subdomains. Missing: the host alone. */
+  readonly domain?: string;
+  /** The path below which it is sent. Default `/`. */
+  readonly path: string;
+  /** Signs it: the first of a list signs, all are accepted. Missing: derived from `safe_password`. */
+  readonly secret?: string | readonly string[];
+}
+
+/** `options` with `type: redis`. */
+export interface RedisOptions {
+  /** Whether to connect by TLS. Missing: no. */
+  readonly ssl?: boolean;
+  /** The certificate authority to trust, in PEM. Missing: the system's. */
+  readonly ca?: string;
+  /** The client's certificate, in PEM. Both it and `key`, or neither. */
+  readonly cert?: string;
+  /** The client's private key, in PEM. */
+  readonly key?: string;
+  /** Whether the server's certificate is verified. Missing: yes. */
+  readonly verify?: boolean;
+  /** The master's name, when `nodes` are Sentinels. */
+  readonly sentinel?: string;
+  /** Whether `nodes` are a Redis Cluster. Missing: no. */
+  readonly cluster?: boolean;
+  /** `host:port` of each Sentinel, or of some of the cluster's servers. */
+  readonly nodes?: readonly string[];
+}
+
+/** `options` with `type: module`: not looked into. */
+export type ModuleOptions = Readonly<Record<string, unknown>>;
+
+type Optional<T> = { readonly [Key in keyof T]?: T[Key] | undefined };
+
+/**
+ * What may be passed to `tokenizer()` in place of a file: the same keys, all with their defaults. Other sections may
+ * stand beside them.
+ */
+export interface SettingsInput {
+  readonly authenticator?: (Optional<AuthenticatorSettings> & Readonly<Record<string, unknown>>) | undefined;
+  readonly tokenizer: Optional<Omit<TokenizerSettings, "cookie">> & {
+    readonly cookie?: Optional<CookieSettings> | undefined;
+  };
+  readonly [section: string]: unknown;
+}
+
+/** The `safe_password` of `settings.example.yml`: everybody knows it, so production refuses it. */
+export const SAMPLE_SAFE_PASSWORD = "replace-this-sample-with-a-secret-of-your-own";
+
+/** The keywords of JSON Schema that are used here. `writeOnly` marks a secret: its value is never shown. */
+export interface SettingSchema {
+  /** The first sentence is shown in faults, so it is short and names the unit. */
+  readonly description: string;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly (string | boolean)[];
+  readonly default?: unknown;
+  readonly examples?: readonly unknown[];
+  readonly writeOnly?: true;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly pattern?: string;
+  readonly minItems?: number;
+  readonly items?: SettingSchema;
+  readonly properties?: Readonly<Record<string, SettingSchema>>;
+  readonly additionalProperties?: boolean;
+}
+
+/** One schema for each key of an interface: the compiler names the one forgotten, or the one too many. */
+type Complete<T> = { readonly [Key in keyof Required<T>]: SettingSchema };
+
+/** Ten years: far above any use, and far below what a date can hold. */
+const MOST_MINUTES = 10 * 366 * 24 * 60;
+/** A timer of Node cannot be longer than 24.8 days; a request should not come near. */
+const MOST_STORE_SECONDS = 3600;
+
+const text = { type: "string", minLength: 1 } as const;
+const minutes = { type: "number", exclusiveMinimum: 0, maximum: MOST_MINUTES } as const;
+const secret = { ...text, writeOnly: true } as const;
+
+function secrets(description: string): SettingSchema {
+  return {
+    description,
+    type: ["string", "array"],
+    writeOnly: true,
+    minLength: 1,
+    minItems: 1,
+    items: { description: "One of the secrets, a text", ...secret },
+  };
+}
+
+const cookie: Complete<CookieSettings> = {
+  name: {
+    description: "Name of the cookie: letters, digits and !#$%&'*+-.^_`|~",
+    type: "string",
+    pattern: "^[!#$%&'*+\\-.^_`|~0-9A-Za-z]+$",
+    default: "token",
+  },
+  secure: {
+    description: "Whether the cookie is sent over TLS only. auto: when the request came over TLS",
+    enum: [true, false, "auto"],
+    default: "auto",
+  },
+  same_site: {
+    description: "Whether other sites' requests carry the cookie. none works over TLS only",
+    type: "string",
+    enum: ["lax", "strict", "none"],
+    default: "lax",
+  },
+  domain: {
+    description: "The domain that gets the cookie, with its subdomains. Without it: the host alone",
+    type: "string",
+    pattern: "^[.]?[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
+    examples: ["example.com"],
+  },
+  path: {
+    description: "The path below which the cookie is sent, beginning with /",
+    type: "string",
+    pattern: "^/[\\u0020-\\u003A\\u003D-\\u007E]*$",
+    default: "/",
+  },
+  secret: secrets(
+    "Signs the cookie, a text or a list of them. The first signs, all are accepted; without it, safe_password's key",
+  ),
+};
+
+const redisOptions: Complete<RedisOptions> = {
+  ssl: { description: "Whether to connect by TLS", type: "boolean" },
+  ca: { description: "The certificate authority to trust, in PEM. Without it: the system's", ...text },
+  cert: { description: "The client's certificate, in PEM. Goes with key", ...text },
+  key: { description: "The client's private key, in PEM. Goes with cert", ...secret },
+  verify: { description: "Whether the server's certificate is verified. Without it: yes", type: "boolean" },
+  sentinel: { description: "The master's name, when nodes are Sentinels", ...text },
+  cluster: { description: "Whether nodes are a Redis Cluster", type: "boolean" },
+  nodes: {
+    description: "host:port of each Sentinel, or of some of the cluster's servers",
+    type: "array",
+    minItems: 1,
+    items: {
+      description: "host:port, as in redis-1.example.com:6379",
+      type: "string",
+      pattern: "^(\\[[0-9A-Fa-f:.]+\\]|[^\\s:/@\\[\\]]+):[0-9]{1,5}$",
+    },
+  },
+};
+
+const tokenizer: Complete<TokenizerSettings> = {
+  type: {
+    description: "Where sessions are kept. local: in a folder of this machine; module: in a backend of your own",
+    type: "string",
+    enum: ["local", "redis", "dynamodb", "module"],
+    default: "local",
+  },
+  module: {
+    description: "The backend's module, with type: module. A path from the settings file, or a package",
+    ...text,
+    examples: ["./my-backend.js"],
+  },
+  cloud: {
+    description: "Whether this is a cloud installation, where type: local is refused. Without it: found out",
+    type: "boolean",
+  },
+  timeout: {
+    description: "Minutes without a request after which a session ends",
+    ...minutes,
+    default: 20,
+  },
+  safe_password: secrets(
+    "Seals the credentials, a text or a list of them. The first seals, all open. Needed with the local authenticator",
+  ),
+  salt: {
+    description: "Goes into the keys beside safe_password, a text. The same on every server of an installation",
+    ...text,
+    default: "express-tokenizer",
+  },
+  absolute_timeout: {
+    description: "Minutes after sign-in at which a session ends, however busy. Without it: never by that",
+    ...minutes,
+    examples: [480],
+  },
+  sessions_per_user: {
+    description: "The number of live sessions that one user may have. The oldest gives way; without it: any number",
+    type: "integer",
+    minimum: 1,
+    examples: [5],
+  },
+  encrypt: {
+    description: "What is sealed. credentials: those alone; session: the whole record",
+    type: "string",
+    enum: ["credentials", "session"],
+    default: "credentials",
+  },
+  touch_interval: {
+    description:
+      "Seconds between two writes of an unchanged session's expiry, at least. Capped at a tenth of timeout: the idle " +
+      "end may come that much early, never late",
+    type: "number",
+    minimum: 0,
+    maximum: MOST_MINUTES,
+    default: 60,
+  },
+  store_timeout: {
+    description: "Seconds the backend may take before the request fails with 503",
+    type: "number",
+    exclusiveMinimum: 0,
+    maximum: MOST_STORE_SECONDS,
+    default: 2,
+  },
+  cookie: {
+    description: "The cookie that names the session",
+    type: "object",
+    properties: cookie,
+    additionalProperties: false,
+    default: {},
+  },
+  path: {
+    description: "local: the folder that sessions are kept in. Without it: tokens, in the system's temporary folder",
+    ...text,
+    examples: ["/tmp/tokens"],
+  },
+  host: {
+    description: "redis: the server's name or address, without a port",
+    type: "string",
+    pattern: "^[^\\s/@]+$",
+    default: "localhost",
+  },
+  port: {
+    description: "redis: the server's TCP port",
+    type: "integer",
+    minimum: 1,
+    maximum: 65535,
+    default: 6379,
+  },
+  username: { description: "redis: the user to sign in as, a text. Without it: the server's default user", ...text },
+  password: { description: "redis: that user's password, a text", ...secret },
+  database: { description: "redis: the number of the database", type: "integer", minimum: 0, default: 0 },
+  prefix: { description: "redis: what every key of ours begins with, a text", ...text, default: "tokenizer:" },
+  options: { description: "redis: how to connect. module: what that backend wants", type: "object" },
+  table: { description: "dynamodb: the table's name, a text", ...text, examples: ["session_tokens"] },
+  aws_region_name: {
+    description: "dynamodb: the region, a text. Without it: AWS_REGION, AWS_DEFAULT_REGION, or the profile's",
+    ...text,
+    examples: ["us-east-1"],
+  },
+  profile_name: {
+    description: "dynamodb: a profile of the AWS configuration files, a text. Not beside the keys",
+    ...text,
+  },
+  aws_access_key: { description: "dynamodb: the access key's id, a text. Both keys or neither", ...secret },
+  aws_secret_key: { description: "dynamodb: the secret access key, a text. Both keys or neither", ...secret },
+  aws_session_token: { description: "dynamodb: goes with temporary keys, a text", ...secret },
+  endpoint: {
+    description: "dynamodb: the URL of an emulator or a VPC endpoint, beginning with http:// or https://",
+    type: "string",
+    pattern: "^https?://[^\\s/]+",
+    examples: ["http://localhost:8000"],
+  },
+};
+
+/** The published `settings.schema.json` (draft-07), for editors and for `loadSettings`. */
+export const settingsSchema = {
+  $schema: "http://json-schema.org/draft-07/schema#",
+  title: "Settings of express-tokenizer",
+  description: "The sections tokenizer and authenticator of a settings.yml. Other sections are the application's.",
+  type: "object",
+  required: ["tokenizer"],
+  properties: {
+    authenticator: {
+      description: "Who checks names and passwords. Other keys here are the application's",
+      type: "object",
+      properties: {
+        type: {
+          description: "Who checks names and passwords. local: credentials are kept, sealed, in the session",
+          type: "string",
+          enum: ["local", "openldap", "ldap", "microsoft"],
+          default: "local",
+        },
+      } satisfies Complete<AuthenticatorSettings>,
+      default: {},
+    },
+    tokenizer: {
+      description: "Where and how long sessions are kept",
+      type: "object",
+      properties: tokenizer,
+      additionalProperties: false,
+      if: { type: "object", properties: { type: { const: "module" } }, required: ["type"] },
+      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+      then: { type: "object", properties: { module: {} }, required: ["module"] },
+      else: {
+        type: "object",
+        properties: {
+          options: {
+            description: "redis: how to connect",
+            type: "object",
+            properties: redisOptions,
+            additionalProperties: false,
+          },
+        },
+      },
+    },
+  },
+} as const;
+
+/** The keys that can stand in each section of ours, by the section's path. */
+export const settingSections: Readonly<Record<string, Readonly<Record<string, SettingSchema>>>> = {
+  tokenizer,
+  "tokenizer.cookie": cookie,
+  "tokenizer.options": redisOptions,
+};

@@ -1,0 +1,104 @@
+import { describe, expect, test } from "@jest/globals";
+import { GOOD_PASSWORD, loading, loadingText, paths, section } from "./loading.js";
+
+describe("a variable wins over the file", () => {
+  test.each([
+    ["TOKENIZER_TYPE", "redis", { type: "redis" }],
+    ["TOKENIZER_TIMEOUT", "0.5", { timeout: 0.5 }],
+    ["TOKENIZER_TIMEOUT", " 5 ", { timeout: 5 }],
+    ["TOKENIZER_PATH", "/var/tokens", { path: "/var/tokens" }],
+    ["TOKENIZER_TABLE", "0123", { table: "0123" }],
+    ["TOKENIZER_HOST", "redis", { host: "redis" }],
+    ["TOKENIZER_PORT", "6380", { port: 6380 }],
+    ["TOKENIZER_DATABASE", "1e1", { database: 10 }],
+    ["TOKENIZER_CLOUD", "false", { cloud: false }],
+    ["TOKENIZER_SAFE_PASSWORD", " 0123456789abcdef ", { safe_password: " 0123456789abcdef " }],
+    ["TOKENIZER_COOKIE_PATH", "/app", { cookie: { path: "/app", name: "sid" } }],
+    ["TOKENIZER_COOKIE_SECURE", "true", { cookie: { secure: true } }],
+    ["TOKENIZER_COOKIE_SECURE", "auto", { cookie: { secure: "auto" } }],
+    ["TOKENIZER_COOKIE_SECRET", GOOD_PASSWORD, { cookie: { secret: GOOD_PASSWORD } }],
+    ["TOKENIZER_SSL", "true", { options: { ssl: true } }],
+    ["TOKENIZER_OPTIONS_SSL", "true", { options: { ssl: true } }],
+    ["TOKENIZER_OPTIONS_VERIFY", "false", { options: { verify: false } }],
+  ])("%s=%s", (variable, text, tokenizer) => {
+    const { settings, error, warnings } = loadingText(section("timeout: 20", "cookie: { name: sid }"), {
+      [variable]: text,
+    });
+    expect(error).toBeUndefined();
+    expect(warnings).toEqual([]);
+    expect(settings).toMatchObject({ tokenizer });
+  });
+
+  test("and mends what is wrong in it", () => {
+    expect(loadingText(section("port: 99999"), { TOKENIZER_PORT: "6380" }).settings?.tokenizer.port).toBe(6380);
+  });
+
+  test("and stands in for an empty section", () => {
+    const { settings } = loadingText("tokenizer:\n", { TOKENIZER_SAFE_PASSWORD: GOOD_PASSWORD });
+    expect(settings?.tokenizer.safe_password).toBe(GOOD_PASSWORD);
+  });
+
+  test("unless it is empty", () => {
+    expect(loadingText(section("timeout: 9"), { TOKENIZER_TIMEOUT: "" }).settings?.tokenizer.timeout).toBe(9);
+  });
+
+  test("but not over an object", () => {
+    const { settings, warnings } = loading(
+      { tokenizer: { safe_password: GOOD_PASSWORD } },
+      { TOKENIZER_TIMEOUT: "9", TOKENIZER_TABEL: "x" },
+    );
+    expect(settings?.tokenizer.timeout).toBe(20);
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe("a text that does not fit is a fault of the variable", () => {
+  test.each([
+    ["TOKENIZER_TIMEOUT", "20m", 'found "20m"; allowed: a number above 0, at most 5270400 (Minutes'],
+    ["TOKENIZER_TIMEOUT", "0", "found 0; allowed: a number above 0"],
+    ["TOKENIZER_TIMEOUT", "0x14", 'found "0x14"; allowed: a number above 0'],
+    ["TOKENIZER_TIMEOUT", "Infinity", 'found "Infinity"; allowed: a number above 0'],
+    ["TOKENIZER_TIMEOUT", " ", 'found " "; allowed: a number above 0'],
+    ["TOKENIZER_PORT", "99999", "found 99999; allowed: a whole number from 1 to 65535"],
+    ["TOKENIZER_TYPE", "Redis", 'found "Redis"; allowed: local, redis, dynamodb or module'],
+    ["TOKENIZER_CLOUD", "1", 'found "1"; allowed: true or false'],
+    ["TOKENIZER_SSL", "yes", 'found "yes"; allowed: true or false'],
+    ["TOKENIZER_COOKIE_SECURE", "yes", 'found "yes"; allowed: true, false or auto'],
+  ])("%s=%s", (variable, text, message) => {
+    const result = loadingText(section(), { [variable]: text });
+    expect(paths(result)).toEqual([variable]);
+    expect(result.error?.code).toBe("SETTINGS_INVALID");
+    expect(result.error?.message).toContain(message);
+  });
+
+  test("in a rule, too, and its secret is not shown", () => {
+    const result = loadingText("tokenizer:\n", { TOKENIZER_SAFE_PASSWORD: "hunter2", NODE_ENV: "production" });
+    expect(paths(result)).toEqual(["TOKENIZER_SAFE_PASSWORD"]);
+    expect(result.error?.message).toContain("is shorter than 16 characters");
+    expect(result.error?.message).not.toContain("hunter2");
+  });
+
+  test("and a section that is no section is left for the check", () => {
+    expect(paths(loadingText(section("cookie: 5"), { TOKENIZER_COOKIE_PATH: "/" }))).toEqual(["tokenizer.cookie"]);
+  });
+});
+
+describe("an unknown variable is warned of", () => {
+  test.each([
+    ["TOKENIZER_TIEMOUT", "TOKENIZER_TIEMOUT is not a setting and changes nothing; did you mean TOKENIZER_TIMEOUT?"],
+    ["TOKENIZER_SETTING", "did you mean TOKENIZER_SETTINGS?"],
+    ["TOKENIZER_COOKIE", /TOKENIZER_COOKIE is not a setting/],
+    ["TOKENIZER_OPTIONS_NODES", /TOKENIZER_OPTIONS_NODES is not a setting/],
+  ])("%s", (variable, message) => {
+    const { settings, warnings } = loadingText(section(), { [variable]: "hunter2" });
+    expect(settings).toBeDefined();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(message);
+    expect(warnings[0]).not.toMatch("hunter2");
+  });
+
+  test("but not what names the file, nor what is empty, nor another's", () => {
+    const env = { TOKENIZER_SETTINGS: "elsewhere.yml", TOKENIZER_FOO: "", TOKENIZERS_BAR: "x" };
+    expect(loadingText(section(), env).warnings).toEqual([]);
+  });
+});

@@ -1,0 +1,685 @@
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { inspect } from "node:util";
+import { describe, expect, test } from "@jest/globals";
+import { loadSettings } from "../../lib/settings/load.js";
+import { SAMPLE_SAFE_PASSWORD, type SettingsInput } from "../../lib/settings/settings.js";
+import { GOOD_PASSWORD, type Loading, loading, loadingText, paths, section, writeSettings } from "./loading.js";
+
+const PRODUCTION = { NODE_ENV: "production" };
+const RANDOM = "node -p \"require('node:crypto').randomBytes(32).toString('base64url')\"";
+
+function expectOneFault(result: Loading, path: string, message: string | RegExp): void {
+  expect(paths(result)).toEqual([path]);
+  expect(result.error?.code).toBe("SETTINGS_INVALID");
+  expect(result.error?.status).toBe(500);
+  expect(result.error?.faults[0]?.message).toMatch(message);
+  expect(result.error?.message).toMatch(message);
+}
+
+/** A fault of the file as a whole has the file's name for its path. */
+function expectRefusedFile(file: string, message: string | RegExp): void {
+  expectOneFault(loading(file), file, message);
+}
+
+describe("defaults", () => {
+  test("of an object with a password alone", () => {
+    expect(loading({ tokenizer: { safe_password: GOOD_PASSWORD } })).toEqual({
+      error: undefined,
+      warnings: [],
+      settings: {
+        authenticator: { type: "local" },
+        tokenizer: {
+          type: "local",
+          timeout: 20,
+          safe_password: GOOD_PASSWORD,
+          salt: "express-tokenizer",
+          encrypt: "credentials",
+          touch_interval: 60,
+          store_timeout: 2,
+          cookie: { name: "token", secure: "auto", same_site: "lax", path: "/" },
+          path: join(tmpdir(), "tokens"),
+          host: "localhost",
+          port: 6379,
+          database: 0,
+          prefix: "tokenizer:",
+        },
+      },
+    });
+  });
+
+  test("beside what a cookie says", () => {
+    const { settings } = loadingText(section("cookie: { name: sid, secure: true }"));
+    expect(settings?.tokenizer.cookie).toEqual({ name: "sid", secure: true, same_site: "lax", path: "/" });
+  });
+
+  test("stand where an object says undefined", () => {
+    const { settings } = loading({ tokenizer: { safe_password: GOOD_PASSWORD, timeout: undefined, table: undefined } });
+    expect(settings?.tokenizer.timeout).toBe(20);
+    expect(settings?.tokenizer).not.toHaveProperty("table");
+  });
+
+  test("are not shared between two loads", () => {
+    const [one, other] = [1, 2].map(() => loading({ tokenizer: { safe_password: GOOD_PASSWORD } }).settings);
+    expect(one?.tokenizer.cookie).not.toBe(other?.tokenizer.cookie);
+  });
+});
+
+describe("the result", () => {
+  test("is frozen all the way down", () => {
+    const { settings } = loadingText(
+      section("type: redis", "cookie: { secret: [0123456789abcdef, x23456789abcdef0] }", "options: { ssl: true }"),
+    );
+    const parts = [settings, settings?.tokenizer, settings?.authenticator, settings?.tokenizer.cookie];
+    for (const part of [...parts, settings?.tokenizer.cookie.secret, settings?.tokenizer.options]) {
+      expect(part).toBeInstanceOf(Object);
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  test("leaves the object that was given as it was", () => {
+    const input = { tokenizer: { safe_password: GOOD_PASSWORD, cookie: { name: "sid" } } };
+    loading(input);
+    expect(input).toEqual({ tokenizer: { safe_password: GOOD_PASSWORD, cookie: { name: "sid" } } });
+    expect(Object.isFrozen(input.tokenizer.cookie)).toBe(false);
+  });
+
+  test("keeps the live objects among a module's options, and does not freeze them", () => {
+    const client = new (class Client {
+      open = false;
+    })();
+    const { settings } = loading({
+      tokenizer: { type: "module", module: "./mine.js", safe_password: GOOD_PASSWORD, options: { client, deep: [{}] } },
+    });
+    const options = settings?.tokenizer.options as { client: unknown; deep: unknown[] };
+    expect(options.client).toBe(client);
+    expect(Object.isFrozen(client)).toBe(false);
+    expect(Object.isFrozen(options.deep[0])).toBe(true);
+  });
+
+  test("keeps what a module's options share, and a circle among them", () => {
+    const text = `${section("type: module", "module: m", "options: { one: &shared { a: 1 }, other: *shared }")}\n`;
+    expect(loadingText(text).settings?.tokenizer.options).toEqual({ one: { a: 1 }, other: { a: 1 } });
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const tokenizer = { type: "module" as const, module: "m", safe_password: GOOD_PASSWORD, options: circle };
+    const options = loading({ tokenizer }).settings?.tokenizer.options as typeof circle;
+    expect(options.self).toBe(options);
+    expect(Object.isFrozen(options)).toBe(true);
+  });
+
+  test("holds nothing of other sections, nor authenticator's other keys, and refuses none of them", () => {
+    const text = `database: { tiemout: 1 }\nauthenticator: { type: ldap, url: x }\n${section()}`;
+    const file = writeSettings(text);
+    const { settings } = loading(file);
+    expect(Object.keys(settings ?? {}).sort()).toEqual(["authenticator", "file", "tokenizer"]);
+    expect(settings?.authenticator).toEqual({ type: "ldap" });
+    expect(settings?.file).toBe(file);
+  });
+
+  test("names no file when an object was given", () => {
+    expect(loading({ tokenizer: { safe_password: GOOD_PASSWORD } }).settings).not.toHaveProperty("file");
+  });
+});
+
+describe("31 missing, empty, a list", () => {
+  test("31 there is no such file", () => {
+    expectRefusedFile(join(tmpdir(), "no", "such.yml"), /there is no such file \(.*such\.yml\)\. Copy .*example\.yml/);
+  });
+
+  test("31 a folder", () => {
+    const folder = `${writeSettings("")}.d`;
+    mkdirSync(folder);
+    expectRefusedFile(folder, "this is a folder");
+  });
+
+  test.each([
+    ["nothing at all", "", "the file is empty"],
+    ["comments only", "# tokenizer:\n", "the file is empty"],
+    ["a document marker only", "---\n", "the file is empty"],
+    ["a list", "- tokenizer\n", "the file holds a list; it must hold sections"],
+    ["a text", "tokenizer\n", "the file holds a text; it must hold sections"],
+    ["a number", "5\n", "the file holds a number; it must hold sections"],
+  ])("31 %s", (_, text, message) => {
+    expectRefusedFile(writeSettings(text), message);
+  });
+
+  test.each([
+    ["no section", "app: {}\n", "tokenizer", "this section is missing; give it a safe_password"],
+    ["an empty section", "tokenizer:\n", "tokenizer", "this section is empty; give it a safe_password"],
+    ["a misspelt section", "tokenzier: {}\n", "tokenizer", "this section is missing; did you mean it by tokenzier?"],
+    ["a section that is a list", "tokenizer: [1]\n", "tokenizer", "found a list; allowed: keys and values"],
+    ["a section that is a text", "tokenizer: hunter2\n", "tokenizer", /found a text; allowed: keys and values/],
+    ["an authenticator that is a text", `authenticator: ldap\n${section()}`, "authenticator", "found a text; allowed"],
+  ])("31 %s", (_, text, path, message) => {
+    expectOneFault(loadingText(text), path, message);
+  });
+
+  test.each([
+    ["no object", null],
+    ["an empty object", {}],
+  ])("31 %s", (_, source) => {
+    expectOneFault(loading(source as unknown as SettingsInput), "tokenizer", "this section is missing");
+  });
+});
+
+describe("files that would cost too much", () => {
+  const doubling = Array.from({ length: 40 }, (_, level) => `k${level + 1}: &k${level + 1} [*k${level}, *k${level}]`);
+  const merging = Array.from({ length: 2000 }, (_, index) => `m${index}: { <<: *all }`);
+  const wide = Array.from({ length: 1000 }, (_, index) => `w${index}: 1`).join(", ");
+
+  test.each([
+    ["32 an alias bomb", ["k0: &k0 [x]", ...doubling, section("options: *k40")].join("\n"), /its aliases .* too much/],
+    ["32 an alias bomb in another section", ["k0: &k0 [x]", ...doubling, section()].join("\n"), "its aliases"],
+    ["32 an alias of itself", `me: &me [*me]\n${section()}`, /its aliases .* for themselves/],
+    ["32 a merge bomb", [`all: &all { ${wide} }`, ...merging].join("\n"), "merge keys exceeded"],
+    ["33 deep nesting, closed", `a: ${"[".repeat(200_000)}${"]".repeat(200_000)}`, /column \d+: nesting exceeded/],
+    ["33 deep nesting, open", `a: ${"{a: ".repeat(200_000)}`, /column \d+: nesting exceeded/],
+    [
+      "33 deep nesting by indentation",
+      Array.from({ length: 400 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
+      "nesting",
+    ],
+    ["33 more than a megabyte", `#${"x".repeat(1024 * 1024)}`, "the file has 1048577 bytes"],
+  ])("%s", (_, text, message) => {
+    const started = performance.now();
+    expectRefusedFile(writeSettings(text), message);
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+
+  test("a merge key of an ordinary size works", () => {
+    const { settings } = loadingText(`usual: &usual { timeout: 5 }\n${section("<<: *usual")}`);
+    expect(settings?.tokenizer.timeout).toBe(5);
+  });
+});
+
+describe("34 duplicate or unknown key", () => {
+  test.each([
+    ["in our section", section("timeout: 5", "timeout: 6"), "line 4, column 3: the key timeout is there twice"],
+    ["a section", "tokenizer: {}\ntokenizer: {}\n", "line 2, column 1: the key tokenizer is there twice"],
+  ])("34 duplicate %s", (_, text, message) => {
+    expectRefusedFile(writeSettings(text), message);
+  });
+
+  test.each([
+    ["tabel: x", "tokenizer.tabel", "there is no such setting; did you mean table?"],
+    ["Timeout: 20", "tokenizer.Timeout", "did you mean timeout?"],
+    ["store-timeout: 2", "tokenizer.store-timeout", "did you mean store_timeout?"],
+    ["absoluteTimeout: 2", "tokenizer.absoluteTimeout", "did you mean absolute_timeout?"],
+    ["magenta: red", "tokenizer.magenta", /the nearest is \w+/],
+    ["cookie: { samesite: lax }", "tokenizer.cookie.samesite", "did you mean same_site?"],
+    ["cookie: { httponly: lax }", "tokenizer.cookie.httponly", /the nearest is \w+/],
+    ["options: { verfiy: true }", "tokenizer.options.verfiy", "did you mean verify?"],
+    ["ssl: true", "tokenizer.ssl", "it belongs in the section tokenizer.options"],
+    ["same_site: lax", "tokenizer.same_site", "it belongs in the section tokenizer.cookie"],
+    ["__proto__: { timeout: 5 }", "tokenizer.__proto__", "there is no such setting"],
+    ["constructor: 1", "tokenizer.constructor", "there is no such setting"],
+    ['"a\\e[31m\\nb": 1', 'tokenizer."a\\u001b[31m\\nb"', "there is no such setting"],
+  ])("34 unknown: %s", (line, path, message) => {
+    expectOneFault(loadingText(section(line)), path, message);
+  });
+
+  test("34 an unknown key of an object", () => {
+    const tokenizer = { safe_password: GOOD_PASSWORD, tiemout: 5 } as SettingsInput["tokenizer"];
+    expectOneFault(loading({ tokenizer }), "tokenizer.tiemout", "did you mean timeout?");
+  });
+
+  test("34 the part of a secret after a comma is not shown as a key", () => {
+    const result = loadingText(section("cookie: { secret: 0123456789abcdef,hunter2 }"));
+    expectOneFault(result, 'tokenizer.cookie."…"', "a text with a comma in it must stand in quotes");
+    expect(result.error?.message).not.toMatch("hunter2");
+  });
+});
+
+describe("35 a secret that YAML does not read as a text", () => {
+  const secrets: readonly (readonly [string, (value: string) => string])[] = [
+    ["tokenizer.safe_password", (value) => `tokenizer: { safe_password: ${value} }`],
+    ["tokenizer.safe_password[0]", (value) => `tokenizer: { safe_password: [${value}] }`],
+    ["tokenizer.cookie.secret", (value) => section(`cookie: { secret: ${value} }`)],
+    ["tokenizer.password", (value) => section(`password: ${value}`)],
+    ["tokenizer.options.key", (value) => section(`options: { key: ${value} }`)],
+  ];
+  const values = [
+    ["0123", "found a number: quote it"],
+    ["1e5", "found a number: quote it"],
+    ["0x1f", "found a number: quote it"],
+    [".inf", "found a number: quote it"],
+    ["true", "found true or false, unquoted: quote it"],
+    ["null", "found nothing (null): quote it"],
+    ["~", "found nothing (null): quote it"],
+  ] as const;
+  const rows = secrets.flatMap(([path, write]) => values.map(([value, words]) => [path, value, words, write] as const));
+
+  test.each(rows)("35 %s: %s", (path, value, words, write) => {
+    const result = loadingText(write(value));
+    expectOneFault(result, path, words);
+    if (/\d/.test(value)) {
+      expect(result.error?.message).not.toMatch(new RegExp(`\\b(?:${value}|${Number(value)})\\b`));
+    }
+  });
+
+  test("35 quoted, each is taken as it stands", () => {
+    const { settings } = loadingText('tokenizer: { safe_password: ["0123", "1e5", "null", "yes "] }');
+    expect(settings?.tokenizer.safe_password).toEqual(["0123", "1e5", "null", "yes "]);
+  });
+
+  test.each([
+    ['safe_password: ""', "tokenizer.safe_password", "found an empty text; allowed: a text, or a list of texts"],
+    ["safe_password: []", "tokenizer.safe_password", "found an empty list; allowed: a text, or a list of texts"],
+    ["safe_password: { a: b }", "tokenizer.safe_password", "found keys and values; allowed: a text, or a list"],
+    [`safe_password: [${GOOD_PASSWORD}, [a]]`, "tokenizer.safe_password[1]", "found a list; allowed: a text"],
+  ])("35 %s", (line, path, message) => {
+    expectOneFault(loadingText(`tokenizer: { ${line} }`), path, message);
+  });
+});
+
+describe("36 a sample or short secret", () => {
+  const sample = "is the sample of the documentation";
+  const short = "is shorter than 16 characters";
+  const rows = [
+    ["the sample", { safe_password: SAMPLE_SAFE_PASSWORD }, "tokenizer.safe_password", sample],
+    ["15 characters", { safe_password: "x".repeat(15) }, "tokenizer.safe_password", short],
+    ["15 emoji", { safe_password: "🔑".repeat(15) }, "tokenizer.safe_password", short],
+    ["an older one", { safe_password: [GOOD_PASSWORD, "hunter2"] }, "tokenizer.safe_password[1]", short],
+    [
+      "a cookie's sample",
+      { safe_password: GOOD_PASSWORD, cookie: { secret: SAMPLE_SAFE_PASSWORD } },
+      "tokenizer.cookie.secret",
+      sample,
+    ],
+    [
+      "a cookie's short one",
+      { safe_password: GOOD_PASSWORD, cookie: { secret: [GOOD_PASSWORD, "hunter2"] } },
+      "tokenizer.cookie.secret[1]",
+      short,
+    ],
+  ] as const;
+
+  test.each(rows)("36 %s: refused in production", (_, tokenizer, path, reason) => {
+    const result = loading({ tokenizer }, PRODUCTION);
+    expectOneFault(result, path, reason);
+    expect(result.error?.message).toMatch(RANDOM);
+    expect(result.error?.message).not.toMatch("hunter2");
+    expect(result.warnings).toEqual([]);
+  });
+
+  test.each(rows)("36 %s: warned of once elsewhere", (_, tokenizer, path, reason) => {
+    const { settings, warnings } = loading({ tokenizer });
+    expect(settings).toBeDefined();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(`${path} ${reason}`);
+    expect(warnings[0]).not.toMatch("hunter2");
+  });
+
+  test("36 several are told in one warning, and in production are a fault each", () => {
+    const tokenizer = { safe_password: ["a", "b"], cookie: { secret: "c" } };
+    expect(loading({ tokenizer }).warnings).toHaveLength(1);
+    expect(paths(loading({ tokenizer }, PRODUCTION))).toEqual([
+      "tokenizer.safe_password[0]",
+      "tokenizer.safe_password[1]",
+      "tokenizer.cookie.secret",
+    ]);
+  });
+
+  test("36 sixteen characters pass in production", () => {
+    expect(loading({ tokenizer: { safe_password: "x".repeat(16) } }, PRODUCTION)).toMatchObject({ warnings: [] });
+  });
+});
+
+describe("a secret is needed", () => {
+  test.each([
+    ["with the local authenticator", {}, {}, /with authenticator\.type local it seals the credentials/],
+    ["to sign the cookie", { type: "ldap" }, {}, "it or cookie.secret must be there to sign the cookie"],
+    [
+      "with the local authenticator, whatever signs the cookie",
+      { type: "local" },
+      { cookie: { secret: GOOD_PASSWORD } },
+      "it seals the credentials",
+    ],
+    [
+      "to seal sessions",
+      { type: "microsoft" },
+      { encrypt: "session", cookie: { secret: GOOD_PASSWORD } },
+      "with encrypt: session it seals the sessions",
+    ],
+  ])("%s", (_, authenticator, tokenizer, message) => {
+    const result = loading({ authenticator, tokenizer } as SettingsInput);
+    expectOneFault(result, "tokenizer.safe_password", message);
+    expect(result.error?.message).toMatch(RANDOM);
+  });
+
+  test.each([
+    ["cookie.secret alone, with another authenticator", { cookie: { secret: GOOD_PASSWORD } }],
+    ["safe_password alone, with another authenticator", { safe_password: GOOD_PASSWORD }],
+  ])("and is enough: %s", (_, tokenizer) => {
+    expect(loading({ authenticator: { type: "openldap" }, tokenizer }).error).toBeUndefined();
+  });
+
+  test("and is not asked for when the authenticator is what is wrong", () => {
+    const result = loadingText("authenticator: { type: Ldap }\ntokenizer: { timeout: 5 }\n");
+    expectOneFault(result, "authenticator.type", 'found the text "Ldap"; allowed: local, openldap, ldap or microsoft');
+  });
+});
+
+describe("wrong values", () => {
+  test.each([
+    ["37", "timeout: 0", "tokenizer.timeout", "found 0; allowed: a number above 0, at most 5270400 (Minutes"],
+    ["37", "timeout: -1", "tokenizer.timeout", "found -1; allowed: a number above 0"],
+    ["37", "timeout: .nan", "tokenizer.timeout", "found NaN; allowed: a number above 0"],
+    ["37", "timeout: .inf", "tokenizer.timeout", "found Infinity; allowed: a number above 0"],
+    ["37", "timeout: 1e300", "tokenizer.timeout", "found 1e+300; allowed: a number above 0"],
+    ["37", "timeout: 20m", "tokenizer.timeout", 'found the text "20m"; allowed: a number above 0'],
+    ["37", 'timeout: "20"', "tokenizer.timeout", 'found the text "20": take the quotes away; allowed: a number'],
+    ["37", "timeout:", "tokenizer.timeout", "found nothing (null): take the line away; allowed: a number"],
+    ["37", "timeout: true", "tokenizer.timeout", "found true; allowed: a number"],
+    ["37", "absolute_timeout: 0", "tokenizer.absolute_timeout", "found 0; allowed: a number above 0"],
+    ["37", "store_timeout: 0", "tokenizer.store_timeout", "found 0; allowed: a number above 0, at most 3600 (Seconds"],
+    ["37", "touch_interval: -1", "tokenizer.touch_interval", "found -1; allowed: a number from 0"],
+    ["37", "sessions_per_user: 0", "tokenizer.sessions_per_user", "found 0; allowed: a whole number from 1"],
+    ["37", "sessions_per_user: 1.5", "tokenizer.sessions_per_user", "found 1.5; allowed: a whole number from 1"],
+    ["37", "database: -1", "tokenizer.database", "found -1; allowed: a whole number from 0"],
+    ["38", "port: 99999", "tokenizer.port", "found 99999; allowed: a whole number from 1 to 65535"],
+    ["38", "port: 0", "tokenizer.port", "found 0; allowed: a whole number from 1 to 65535"],
+    ["38", "port: 6379.5", "tokenizer.port", "found 6379.5; allowed: a whole number from 1 to 65535"],
+    ["38", 'port: "6379"', "tokenizer.port", 'found the text "6379": take the quotes away'],
+    ["39", "type: Redis", "tokenizer.type", 'found the text "Redis"; allowed: local, redis, dynamodb or module'],
+    ["39", "type: 5", "tokenizer.type", "found 5; allowed: local, redis, dynamodb or module"],
+    ["39", "type:", "tokenizer.type", "found nothing (null)"],
+    ["", "encrypt: all", "tokenizer.encrypt", 'found the text "all"; allowed: credentials or session'],
+    ["", "path: 5", "tokenizer.path", "found 5: quote it; allowed: a text"],
+    ["", 'path: ""', "tokenizer.path", 'found ""; allowed: a text'],
+    ["", "cloud: no", "tokenizer.cloud", 'found the text "no"; allowed: true or false'],
+    ["", 'cloud: "true"', "tokenizer.cloud", 'found the text "true": take the quotes away'],
+    ["", "cookie: token", "tokenizer.cookie", "found a text; allowed: keys and values"],
+    ["", "cookie: { same_site: Lax }", "tokenizer.cookie.same_site", "allowed: lax, strict or none"],
+    ["", "cookie: { secure: yes }", "tokenizer.cookie.secure", 'found the text "yes"; allowed: true, false or auto'],
+    ["", 'cookie: { name: "my cookie" }', "tokenizer.cookie.name", 'found the text "my cookie"; allowed: Name of'],
+    ["", 'cookie: { name: "" }', "tokenizer.cookie.name", 'found ""; allowed: a text'],
+    ["", "cookie: { path: app }", "tokenizer.cookie.path", "beginning with /"],
+    ["", 'cookie: { path: "/;a" }', "tokenizer.cookie.path", "beginning with /"],
+    ["", "cookie: { domain: https://a.b }", "tokenizer.cookie.domain", "allowed: The domain"],
+    ["", "host: redis.example.com/0", "tokenizer.host", "without a port"],
+    ["", "options: true", "tokenizer.options", "found true or false, unquoted; allowed: keys and values"],
+    ["", "options: { nodes: [a] }", "tokenizer.options.nodes[0]", 'found the text "a"; allowed: host:port'],
+    ["", "options: { nodes: a:1 }", "tokenizer.options.nodes", 'found the text "a:1"; allowed: a list'],
+    ["", "endpoint: redis://me:hunter2@host", "tokenizer.endpoint", 'found the text "redis://…@host"'],
+  ])("%s %s", (_, line, path, message) => {
+    const result = loadingText(section(line));
+    expect(paths(result)).toEqual([path]);
+    expect(result.error?.faults[0]?.message).toContain(message);
+    expect(result.error?.message).not.toMatch("hunter2");
+  });
+
+  test("37 a fraction of a minute is a timeout", () => {
+    expect(loadingText(section("timeout: 0.05")).settings?.tokenizer.timeout).toBe(0.05);
+  });
+
+  test("an absolute end before the idle end is allowed: the session ends by it", () => {
+    expect(loadingText(section("timeout: 20", "absolute_timeout: 5")).error).toBeUndefined();
+  });
+
+  test("every one of six faults is reported at once, in the order of the file", () => {
+    const file = writeSettings(
+      [
+        "tokenizer:",
+        "  port: 99999",
+        "  type: Redis",
+        '  timeout: "20"',
+        "  safe_password: 0123",
+        "  cookie:",
+        "    same_site: Lax",
+        "  tabel: sessions",
+      ].join("\n"),
+    );
+    const result = loading(file);
+    expect(paths(result)).toEqual([
+      "tokenizer.port",
+      "tokenizer.type",
+      "tokenizer.timeout",
+      "tokenizer.safe_password",
+      "tokenizer.cookie.same_site",
+      "tokenizer.tabel",
+    ]);
+    const lines = result.error?.message.split("\n");
+    expect(lines?.[0]).toBe(`${file}: 6 faults in the settings`);
+    expect(lines?.slice(1)).toEqual(result.error?.faults.map(({ path, message }) => `  ${path}: ${message}`));
+  });
+});
+
+describe("40 tags, BOM, two documents", () => {
+  test.each([
+    ["an unknown tag", "tokenizer: !!js/function x\n", "line 1, column 12: unknown scalar tag"],
+    ["a tag of the application", `app: !Ref x\n${section()}`, "line 1, column 6: unknown scalar tag"],
+    ["two documents", `${section()}\n---\n${section()}`, "the file holds 2 YAML documents; keep one"],
+    ["UTF-16", Buffer.from(`\uFEFF${section()}`, "utf16le"), "the file is not UTF-8 text"],
+    ["a NUL", `${section()}\n\0`, "null byte is not allowed"],
+    ["an open quote", "tokenizer: 'x\n", "line 2, column 1: deficient indentation"],
+    ["an open bracket", "tokenizer: [x\n  ", "in it belongs in 'single quotes'"],
+  ])("40 %s", (_, text, message) => {
+    expectRefusedFile(writeSettings(text), message);
+  });
+
+  test("40 a BOM is read over", () => {
+    expect(loadingText(`\uFEFF${section("timeout: 7")}`).settings?.tokenizer.timeout).toBe(7);
+  });
+
+  test("40 YAML's own tags work: !!str makes a text", () => {
+    expect(loadingText(section("salt: !!str 0123")).settings?.tokenizer.salt).toBe("0123");
+  });
+});
+
+const onPosix = process.platform === "win32" ? test.skip : test;
+
+describe("41 a world-readable file", () => {
+  onPosix.each([
+    ["safe_password", section()],
+    ["cookie.secret", `authenticator: { type: ldap }\ntokenizer: { cookie: { secret: ${GOOD_PASSWORD} } }`],
+  ])("41 that holds %s is warned of, once", (key, text) => {
+    const file = writeSettings(text, 0o644);
+    const { warnings } = loading(file);
+    expect(warnings).toEqual([
+      `${file} holds tokenizer.${key} and can be read by every user of this machine: chmod 600 ${file}`,
+    ]);
+  });
+
+  test("41 without a secret is not warned of", () => {
+    const file = writeSettings("tokenizer: { timeout: 5 }\n", 0o644);
+    expect(loading(file, { TOKENIZER_SAFE_PASSWORD: GOOD_PASSWORD })).toMatchObject({ error: undefined, warnings: [] });
+  });
+
+  test("41 that only the owner and the group can read is not warned of", () => {
+    expect(loading(writeSettings(section(), 0o640)).warnings).toEqual([]);
+  });
+});
+
+describe("keys that must stand together, or must not", () => {
+  const redis = (options: object, rest: object = {}) => ({ type: "redis", options, ...rest });
+  const keys = { aws_access_key: "id", aws_secret_key: "hunter2" };
+  const dynamodb = (rest: object) => ({ type: "dynamodb", table: "t", ...rest });
+
+  test.each([
+    ["42 no secret key", dynamodb({ aws_access_key: "id" }), "aws_secret_key", "is missing beside aws_access_key"],
+    ["42 no access key", dynamodb({ aws_secret_key: "x" }), "aws_access_key", "is missing beside aws_secret_key"],
+    ["42 keys beside a profile", dynamodb({ ...keys, profile_name: "p" }), "profile_name", "stands beside keys"],
+    ["42 a token without keys", dynamodb({ aws_session_token: "x" }), "aws_session_token", "without the keys"],
+    ["no table", { type: "dynamodb" }, "table", "is missing; with type: dynamodb it names the table"],
+    ["no module", { type: "module" }, "module", "is missing (The backend's module, with type: module)"],
+    ["sentinel without nodes", redis({ sentinel: "m" }), "options.nodes", "is missing; sentinel needs it"],
+    ["cluster without nodes", redis({ cluster: true }), "options.nodes", "is missing; cluster needs it"],
+    ["nodes alone", redis({ nodes: ["a:1"] }), "options.nodes", "needs sentinel or cluster: true beside it"],
+    [
+      "sentinel and cluster",
+      redis({ sentinel: "m", cluster: true, nodes: ["a:1"] }),
+      "options.cluster",
+      "stands beside sentinel",
+    ],
+    [
+      "a database of a cluster",
+      redis({ cluster: true, nodes: ["a:1"] }, { database: 2 }),
+      "database",
+      "a Redis Cluster has database 0 only",
+    ],
+    ["certificates without TLS", redis({ ca: "pem" }), "options.ssl", "must be true beside ca, cert and key"],
+    ["a certificate without its key", redis({ ssl: true, cert: "pem" }), "options.key", "is missing; give both"],
+    ["a key without its certificate", redis({ ssl: true, key: "pem" }), "options.cert", "is missing; give both"],
+    [
+      "same_site none, not secure",
+      { cookie: { same_site: "none", secure: false } },
+      "cookie.same_site",
+      "none needs a secure cookie",
+    ],
+    [
+      "__Secure-, not secure",
+      { cookie: { name: "__Secure-t", secure: false } },
+      "cookie.name",
+      "begins with __Secure-",
+    ],
+    ["__Host- and a domain", { cookie: { name: "__Host-t", domain: "a.b" } }, "cookie.name", "begins with __Host-"],
+    ["__Host- and a path", { cookie: { name: "__Host-t", path: "/app" } }, "cookie.name", "begins with __Host-"],
+  ])("%s", (_, tokenizer, key, message) => {
+    const result = loading({ tokenizer: { safe_password: GOOD_PASSWORD, ...tokenizer } as SettingsInput["tokenizer"] });
+    expect(paths(result)).toEqual([`tokenizer.${key}`]);
+    expect(result.error?.code).toBe("SETTINGS_INVALID");
+    expect(result.error?.message).toContain(message);
+  });
+
+  test.each([
+    ["both AWS keys and a token", dynamodb({ ...keys, aws_session_token: "x" })],
+    ["sentinel and nodes", redis({ sentinel: "m", nodes: ["a.example.com:26379", "[::1]:26379"] })],
+    ["cluster and nodes", redis({ cluster: true, nodes: ["a:1"] })],
+    ["a client's certificate", redis({ ssl: true, ca: "pem", cert: "pem", key: "pem", verify: true })],
+    ["same_site none over TLS", { cookie: { same_site: "none" } }],
+    ["__Host- with nothing else", { cookie: { name: "__Host-t" } }],
+  ])("are right: %s", (_, tokenizer) => {
+    const input = { tokenizer: { safe_password: GOOD_PASSWORD, ...tokenizer } as SettingsInput["tokenizer"] };
+    expect(loading(input).error).toBeUndefined();
+  });
+
+  test("43 dynamodb with no region: only the profile could tell, so loading takes it and `ready` must refuse", () => {
+    expect(loading({ tokenizer: { ...dynamodb({}), safe_password: GOOD_PASSWORD } as never }).error).toBeUndefined();
+  });
+});
+
+describe("44 local in a cloud installation", () => {
+  const input = { tokenizer: { safe_password: GOOD_PASSWORD } };
+
+  test.each([
+    ["AWS Lambda", { AWS_LAMBDA_FUNCTION_NAME: "f" }],
+    ["AWS Lambda", { AWS_EXECUTION_ENV: "AWS_Lambda_nodejs22.x" }],
+    ["Amazon ECS or Fargate", { ECS_CONTAINER_METADATA_URI: "http://x" }],
+    ["Amazon ECS or Fargate", { ECS_CONTAINER_METADATA_URI_V4: "http://x" }],
+    ["Amazon ECS or Fargate", { AWS_EXECUTION_ENV: "AWS_ECS_FARGATE" }],
+    ["Google Cloud Run", { K_SERVICE: "s" }],
+    ["Google App Engine", { GAE_SERVICE: "default" }],
+    ["Azure Functions", { FUNCTIONS_WORKER_RUNTIME: "node" }],
+    ["Heroku", { DYNO: "web.1" }],
+  ])("44 %s, by %j", (platform, env) => {
+    const result = loading(input, env);
+    expectOneFault(result, "tokenizer.type", `(${platform}: ${Object.keys(env)[0]} is set)`);
+    expect(result.error?.message).toContain("sessions would be lost");
+    expect(result.error?.message).toContain("put cloud: false beside type");
+  });
+
+  test("44 cloud: true forces it", () => {
+    expectOneFault(loadingText(section("cloud: true")), "tokenizer.type", "cloud: true says so");
+  });
+
+  test.each([
+    ["cloud: false overrides it", { ...input.tokenizer, cloud: false }, { DYNO: "web.1" }],
+    ["another type is not refused", { ...input.tokenizer, type: "redis" as const }, { DYNO: "web.1" }],
+    ["an empty variable is not set", input.tokenizer, { DYNO: "", K_SERVICE: "" }],
+    ["another execution environment", input.tokenizer, { AWS_EXECUTION_ENV: "CloudShell" }],
+  ])("44 %s", (_, tokenizer, env) => {
+    expect(loading({ tokenizer }, env).error).toBeUndefined();
+  });
+});
+
+describe("no secret is printed", () => {
+  const CANARY = "canary-7391";
+  const places: readonly (readonly [string, (value: string) => string])[] = [
+    ["safe_password", (value) => `tokenizer: { safe_password: ${value}, x: 1 }`],
+    ["a list of safe_password", (value) => `tokenizer: { safe_password: [${value}, 5], x: 1 }`],
+    ["cookie.secret", (value) => section(`cookie: { secret: ${value}, x: 1 }`)],
+    ["password", (value) => section(`password: ${value}`, "x: 1")],
+    ["aws_access_key", (value) => section(`aws_access_key: ${value}`, "x: 1")],
+    ["aws_secret_key", (value) => section(`aws_secret_key: ${value}`, "x: 1")],
+    ["aws_session_token", (value) => section(`aws_session_token: ${value}`, "x: 1")],
+    ["options.key", (value) => section(`options: { key: ${value}, x: 1 }`)],
+  ];
+  const shapes: readonly (readonly [string, string])[] = [
+    ["a text", CANARY],
+    ["a number", "7391"],
+    ["a number read from other digits", "0o16337"],
+    ["in a list", `[${CANARY}, 1]`],
+    ["in a list of lists", `[[${CANARY}]]`],
+    ["a value below a key", `{ a: ${CANARY} }`],
+    ["a key", `{ ${CANARY}: a }`],
+    ["a tag", `!${CANARY} x`],
+    ["a verbatim tag", `!<${CANARY}> x`],
+    ["a tag that cannot be", `!${CANARY}{ x`],
+    ["an alias", `*${CANARY}`],
+    ["an anchor", `&${CANARY}`],
+    ["an open quote", `"${CANARY}`],
+    ["an open bracket", `[${CANARY}`],
+    ["more than one colon", `${CANARY}: x: y`],
+    ["a tag's argument", `!!int ${CANARY}`],
+  ];
+  const rows = places.flatMap(([place, write]) =>
+    shapes.map(([shape, value]) => [place, shape, write(value)] as const),
+  );
+
+  test.each(rows)("%s: %s", (_place, _shape, text) => {
+    for (const env of [{}, PRODUCTION]) {
+      const { error, warnings } = loadingText(text, env);
+      expect(error).toBeDefined();
+      expect(inspect(error, { depth: 10, showHidden: true })).not.toMatch("7391");
+      expect(warnings.join()).not.toMatch("7391");
+    }
+  });
+});
+
+describe("which file", () => {
+  test("TOKENIZER_SETTINGS names it when nothing is passed", () => {
+    const file = writeSettings(section("timeout: 9"));
+    expect(loading(undefined, { TOKENIZER_SETTINGS: file }).settings).toMatchObject({
+      file,
+      tokenizer: { timeout: 9 },
+    });
+  });
+
+  test("a name that is passed comes before TOKENIZER_SETTINGS", () => {
+    const file = writeSettings(section("timeout: 8"));
+    expect(loading(file, { TOKENIZER_SETTINGS: "/nowhere.yml" }).settings?.tokenizer.timeout).toBe(8);
+  });
+
+  test("settings.yml of the working directory otherwise", () => {
+    const before = process.cwd();
+    process.chdir(dirname(writeSettings("")));
+    try {
+      const { error } = loading(undefined, { TOKENIZER_SETTINGS: "" });
+      expect(error?.faults[0]?.path).toBe("settings.yml");
+    } finally {
+      process.chdir(before);
+    }
+  });
+});
+
+test("an authenticator misspelt, with a type of ours, is warned of", () => {
+  const { warnings } = loadingText(`authentication: { type: ldap }\n${section()}`);
+  expect(warnings).toEqual([
+    "the section authentication is not read; did you mean authenticator? Its type is now local",
+  ]);
+  expect(loadingText(`authentication: { method: basic }\n${section()}`).warnings).toEqual([]);
+});
+
+test("the environment of the process is the default", () => {
+  process.env.K_SERVICE = "s";
+  try {
+    const load = () => loadSettings({ tokenizer: { safe_password: GOOD_PASSWORD } }, { log: console });
+    expect(load).toThrow(expect.objectContaining({ code: "SETTINGS_INVALID" }));
+    expect(load).toThrow("K_SERVICE is set");
+  } finally {
+    delete process.env.K_SERVICE;
+  }
+});

@@ -1,0 +1,99 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "@jest/globals";
+import { Ajv } from "ajv";
+import { SAMPLE_SAFE_PASSWORD, settingSections, settingsSchema } from "../../lib/settings/settings.js";
+import { loadingText } from "./loading.js";
+
+const root = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
+
+describe("settings.schema.json", () => {
+  test("is the exported schema (npm run build && npm run schema writes it)", () => {
+    expect(JSON.parse(root("settings.schema.json"))).toEqual(settingsSchema);
+  });
+
+  test("is draft-07 that a strict validator takes", () => {
+    expect(settingsSchema.$schema).toBe("http://json-schema.org/draft-07/schema#");
+    expect(() => new Ajv({ strict: true, allowUnionTypes: true }).compile(settingsSchema)).not.toThrow();
+  });
+
+  test("marks every secret, and nothing else, writeOnly", () => {
+    const secrets = Object.entries(settingSections).flatMap(([section, keys]) =>
+      Object.keys(keys)
+        .filter((key) => keys[key]?.writeOnly)
+        .map((key) => `${section}.${key}`),
+    );
+    expect(secrets.sort()).toEqual([
+      "tokenizer.aws_access_key",
+      "tokenizer.aws_secret_key",
+      "tokenizer.aws_session_token",
+      "tokenizer.cookie.secret",
+      "tokenizer.options.key",
+      "tokenizer.password",
+      "tokenizer.safe_password",
+    ]);
+  });
+
+  test.each(
+    Object.values(settingSections)
+      .flatMap((keys) => Object.entries(keys))
+      .map(([key, { description, type }]) => [key, description, type] as const),
+  )("says the unit of %s", (_, description, type) => {
+    expect(description).toMatch(/^\S.{10,}/);
+    if (type === "number") {
+      expect(description).toMatch(/^(Minutes|Seconds) /);
+    }
+    if (type === "integer") {
+      expect(description).toMatch(/number of|port/);
+    }
+  });
+});
+
+describe("the examples that users already have", () => {
+  const rest = ["timeout: 20 # minutes", "safe_password: correct-horse-battery-staple"];
+
+  test.each([
+    ["local with path", ["type: local", "path: /tmp/tokens"]],
+    ["dynamodb with only a table", ["type: dynamodb", "table: session_tokens"]],
+    ["dynamodb with a profile", ["type: dynamodb", "table: t", "profile_name: p", "aws_region_name: us-east-1"]],
+    ["dynamodb with the two keys", ["type: dynamodb", "table: t", "aws_access_key: a", "aws_secret_key: b"]],
+    ["redis with host alone", ["type: redis", "host: localhost"]],
+    ["redis with host and port", ["type: redis", "host: localhost", "port: 6379"]],
+    ["redis with TLS", ["type: redis", "host: localhost", "options: { ssl: true }"]],
+    ["redis with TLS, in blocks", ["type: redis", "host: localhost", "options:", "  ssl: true"]],
+  ])("%s", (_, lines) => {
+    const result = loadingText(["tokenizer:", ...lines, ...rest].join("\n  "));
+    expect(result.error).toBeUndefined();
+    expect(result.warnings).toEqual([]);
+    expect(result.settings?.tokenizer).toMatchObject({ timeout: 20, port: 6379 });
+  });
+});
+
+describe("settings.example.yml", () => {
+  const text = root("settings.example.yml");
+  const commented = text.match(/^#tokenizer:\n(?:# {2}.*\n)+/gm) ?? [];
+  const examples = [text, ...commented.map((block) => block.replace(/^#/gm, ""))];
+
+  test("names the schema in its first line, for editors", () => {
+    expect(text).toMatch(/^# yaml-language-server: \$schema=\.\/settings\.schema\.json\n/);
+  });
+
+  test("has `local` live, and an example of each other kind", () => {
+    const types = examples.map((example) => loadingText(example).settings?.tokenizer.type);
+    expect(types).toEqual(["local", "dynamodb", "dynamodb", "dynamodb", "redis", "redis", "redis"]);
+  });
+
+  test.each(examples.map((example) => [example.match(/^ {2}type: .*\n.*/m)?.[0] ?? "", example] as const))(
+    "validates:%s",
+    (_, example) => {
+      const { error, warnings, settings } = loadingText(example);
+      expect(error).toBeUndefined();
+      expect(warnings).toEqual([expect.stringMatching("^tokenizer.safe_password is the sample")]);
+      expect(settings?.tokenizer).toMatchObject({ timeout: 20, safe_password: SAMPLE_SAFE_PASSWORD });
+      expect(example).toContain("timeout: 20 # minutes");
+    },
+  );
+
+  test("has the sample on a line of its own, for the demo to replace", () => {
+    expect(text).toMatch(new RegExp(`^  safe_password: ${SAMPLE_SAFE_PASSWORD}$`, "m"));
+  });
+});
