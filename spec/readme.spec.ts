@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { loadSettings } from "../lib/settings/load.js";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+
+/** Inside of the project, where the package's own name means the built package. */
+mkdirSync(join(ROOT, ".cache"), { recursive: true });
+const folder = mkdtempSync(join(ROOT, ".cache", "readme-"));
+let child: ChildProcess | undefined;
+
+afterAll(() => {
+  child?.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The n-th code block of a language. */
+function block(language: string, index = 0): string {
+  const blocks = [...README.matchAll(/```(\w+)\n([\s\S]*?)```/g)].filter(([, name]) => name === language);
+  return blocks[index]?.[2] ?? "";
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+describe("README", () => {
+  test("its application and its settings run: sign in, be greeted, sign out, be told; SIGTERM ends it", async () => {
+    const port = await freePort();
+    const settings = block("yaml")
+      .replace("/var/lib/my-app/tokens", join(folder, "tokens"))
+      .replace("…", "x".repeat(32));
+    writeFileSync(join(folder, "settings.yml"), settings, { mode: 0o600 });
+    writeFileSync(join(folder, "app.mjs"), block("ts").replace("3000", String(port)));
+    child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "app.mjs"], {
+      cwd: folder,
+      stdio: "inherit",
+    });
+    const exited = once(child, "exit");
+
+    const url = `http://127.0.0.1:${port}`;
+    const greeting = async (cookie?: string) => (await fetch(url, { headers: cookie ? { cookie } : {} })).text();
+    await until(() => greeting());
+    expect(await greeting()).toBe("Please sign in.");
+    const body = new URLSearchParams({ username: "ada", password: "a secret of ada's" });
+    const signedIn = await fetch(`${url}/sign-in`, { method: "POST", body, redirect: "manual" });
+    const cookie = signedIn.headers.get("set-cookie")?.split(";")[0] ?? "";
+    expect(signedIn.status).toBe(302);
+    expect(await greeting(cookie)).toBe("Hello ada");
+    await fetch(`${url}/sign-out`, { method: "POST", headers: { cookie }, redirect: "manual" });
+    expect(await greeting(cookie)).toBe("Your session has ended.");
+
+    child.kill("SIGTERM");
+    expect(await exited).toEqual([0, null]);
+  });
+
+  test("its settings faults are what is told", () => {
+    const file = join(folder, "faulty.yml");
+    writeFileSync(
+      file,
+      'tokenizer:\n  timeout: "20"\n  saef_password: secret\n  safe_password: a long enough password\n',
+    );
+    const [heading, ...lines] = block("text").trim().split("\n");
+    try {
+      loadSettings(file, { log: { warn: () => {} }, env: {} });
+      throw new Error("the settings were taken");
+    } catch (error) {
+      const told = (error as Error).message.split("\n");
+      expect(told[0]).toBe(heading?.replace("settings.yml", file));
+      expect(told.slice(1).map((line) => line.trim())).toEqual(lines.map((line) => line.trim()));
+    }
+  });
+
+  test("every key of its table is a setting, and every file that it links to is there", () => {
+    const schema = JSON.parse(readFileSync(join(ROOT, "settings.schema.json"), "utf8"));
+    const table = README.slice(README.indexOf("| key | default |"), README.indexOf("Each can be set by environment"));
+    for (const [, key] of table.matchAll(/^\| `(\w+)` \|/gm)) {
+      expect(Object.keys(schema.properties.tokenizer.properties)).toContain(key);
+    }
+    for (const [, target = ""] of README.matchAll(/\]\(((?!http)[^)#]+)/g)) {
+      expect(() => readFileSync(join(ROOT, target))).not.toThrow();
+    }
+  });
+});
+
+/** Until the application listens. */
+async function until<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === 200) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
