@@ -1,0 +1,68 @@
+/** The demo: what stands in front of the sessions, the sessions, what needs them, and what is said when it fails. */
+
+import { join } from "node:path";
+import express, { type Express, type RequestHandler } from "express";
+import type { tokenizer } from "express-tokenizer";
+import helmet from "helmet";
+import { crossSite, failures, type Log, notFound } from "./failures.js";
+import { notesRoutes } from "./notes.js";
+import { notesClient } from "./notes-client.js";
+import { ROOT } from "./root.js";
+import { sameOriginOnly } from "./same-origin.js";
+import { isSignedIn, signingIn } from "./signing-in.js";
+
+export interface AppOptions {
+  readonly sessions: ReturnType<typeof tokenizer>;
+  /** Where the notes service answers. */
+  readonly upstream: URL;
+  /** Takes a line about every failure; none of them holds a secret. Default: standard error. */
+  readonly log?: Log;
+}
+
+export function createApp({ sessions, upstream, log = console.error }: AppOptions): Express {
+  const notes = notesClient(upstream);
+  const app = express();
+
+  // Before the sessions: what needs none, so that pages about a failing store have their style,
+  // and the form's text, which such a page gives back.
+  app.use(securityHeaders());
+  app.use(express.static(join(ROOT, "demo-app", "public"), { index: false, maxAge: "1h" }));
+  app.use(neverCached);
+  app.use(sameOriginOnly(crossSite));
+  app.use(express.urlencoded({ extended: false, limit: "32kb" }));
+
+  app.use(sessions);
+
+  app.get("/", (req, res) => res.redirect(303, isSignedIn(req) ? "/notes" : "/sign-in"));
+  app.use(signingIn(notes));
+  app.use(notesRoutes(notes));
+
+  app.use(notFound);
+  app.use(failures(log));
+  return app;
+}
+
+/** Nothing runs, loads or frames here but the one stylesheet and the icon. */
+function securityHeaders(): RequestHandler {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    // With "no-referrer" the browser writes `Origin: null` on our own forms, and same-origin.ts could not tell them.
+    referrerPolicy: { policy: "same-origin" },
+  });
+}
+
+/** After a sign-out, the back button must not bring the notes back. */
+const neverCached: RequestHandler = (_req, res, next) => {
+  res.set("Cache-Control", "no-store");
+  next();
+};

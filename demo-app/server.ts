@@ -1,0 +1,60 @@
+/** `npm start`: settings, the demo, and the signals that end it. */
+
+import { join } from "node:path";
+import { TokenizerError } from "express-tokenizer";
+import { writeFirstSettings } from "./first-start.js";
+import { ROOT } from "./root.js";
+import { CannotStart, portFrom, type Running, serve } from "./serve.js";
+import { DEMO_ACCOUNTS } from "./upstream.js";
+
+async function main(): Promise<void> {
+  const { TOKENIZER_SETTINGS, PORT, HOST } = process.env;
+  const settings = TOKENIZER_SETTINGS || join(ROOT, "settings.yml");
+  if (!TOKENIZER_SETTINGS && writeFirstSettings(settings, join(ROOT, "settings.example.yml"))) {
+    console.log("First start: wrote settings.yml, with a safe_password of its own.");
+  }
+  const running = await serve({ settings, port: portFrom(PORT), host: HOST || undefined });
+  stopOnSignals(running);
+  console.log(welcome(HOST || "localhost", running.port));
+}
+
+function welcome(host: string, port: number): string {
+  const accounts = DEMO_ACCOUNTS.map(({ username, password }) => `  ${username.padEnd(6)}  ${password}`);
+  return [
+    "",
+    `  The demo is at http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    "",
+    "  Sign in with one of its demo accounts:",
+    "",
+    `  ${"name".padEnd(6)}  password`,
+    ...accounts,
+    "",
+    "  Ctrl-C stops it.",
+    "",
+  ].join("\n");
+}
+
+function stopOnSignals(running: Running): void {
+  let stopping = false;
+  const stop = async () => {
+    // Ctrl-C reaches the whole process group, and `npm start` passes it on as well: one key, several signals.
+    if (stopping) return;
+    stopping = true;
+    try {
+      await running.stop();
+      process.exit(0);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+}
+
+function fail(error: unknown): never {
+  const mendable = error instanceof TokenizerError || error instanceof CannotStart;
+  console.error(mendable ? error.message : error);
+  process.exit(1);
+}
+
+await main().catch(fail);

@@ -1,0 +1,210 @@
+/** What only a real browser shows: the keyboard, the back button, the width of a phone, the colour scheme. */
+
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { ROOT } from "../../demo-app/root.js";
+import { ADA, type Demo, MINUTE, startDemo } from "./demo.js";
+import { background, focusOutline, nameless, tooWide, unreadable } from "./in-page.js";
+
+const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium"].find((file) => file !== undefined && existsSync(file));
+const SCREENSHOTS = join(ROOT, ".cache", "screenshots");
+
+const LOOKS = [
+  { look: "desktop-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { look: "desktop-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+  { look: "phone-light", viewport: { width: 390, height: 844 }, colorScheme: "light" },
+  { look: "phone-dark", viewport: { width: 390, height: 844 }, colorScheme: "dark" },
+] as const;
+
+if (CHROMIUM === undefined) {
+  const reason = "There is no Chromium: set CHROMIUM to its program, or install it (Debian: apt-get install chromium).";
+  if (process.env.CI === "true") test("in Chromium", () => Promise.reject(new Error(reason)));
+  else console.warn(`spec/demo-app/browser.spec.ts is skipped. ${reason}`);
+}
+
+(CHROMIUM === undefined ? describe.skip : describe)("in Chromium", () => {
+  let browser: Browser;
+  let demo: Demo;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    await mkdir(SCREENSHOTS, { recursive: true });
+    demo = await startDemo();
+    browser = await chromium.launch({
+      executablePath: CHROMIUM ?? "",
+      args: [
+        "--no-sandbox", // root, as in most containers, has none
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+  }, 60_000);
+  afterAll(() => browser?.close());
+
+  async function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ baseURL: demo.url, ...options });
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await page.goto(path);
+    return page;
+  }
+
+  test("signs in, adds a note and signs out by keyboard alone; the back button shows no notes", async () => {
+    const page = await visit("/");
+    const { keyboard } = page;
+    expect(await focused(page)).toBe("username");
+    await keyboard.type(ADA.username);
+    await keyboard.press("Tab");
+    await keyboard.type(ADA.password);
+    await keyboard.press("Enter");
+    await page.waitForURL("**/notes");
+    expect(await page.textContent("main")).toContain("Ask Charles");
+
+    await keyboard.press("Tab");
+    expect(await page.locator(":focus").textContent()).toBe("Skip to the content");
+    await keyboard.press("Enter");
+    await keyboard.press("Tab");
+    expect(await focused(page)).toBe("text");
+    await keyboard.type("Typed without a mouse");
+    await keyboard.press("Tab");
+    await keyboard.press("Enter");
+    await page.getByText("Your note was added.").waitFor();
+    expect(await page.locator(".note").first().textContent()).toBe("Typed without a mouse");
+
+    await tabTo(page, "Sign out");
+    await keyboard.press("Enter");
+    await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+    for (let steps = 0; steps < 2; steps++) {
+      await page.goBack();
+      expect(await page.content()).not.toContain("Ask Charles");
+      expect(await page.content()).not.toContain("Typed without a mouse");
+    }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test("shows where the keyboard is", async () => {
+    const page = await visit("/sign-in");
+    for (const name of ["username", "password"]) {
+      expect(await focused(page)).toBe(name);
+      expect(await page.evaluate(focusOutline)).toBe("solid");
+      await page.keyboard.press("Tab");
+    }
+    await page.context().close();
+  });
+
+  test("accepts the forms of its own pages without Sec-Fetch-Site, too", async () => {
+    const page = await visit("/sign-in");
+    await page.route("**/sign-in", async (route) => {
+      const { "sec-fetch-site": _, ...headers } = await route.request().allHeaders();
+      await route.continue({ headers });
+    });
+    await fillIn(page, ADA);
+    await page.waitForURL("**/notes");
+    await page.context().close();
+  });
+
+  test("refuses the form of another site, cookie or not", async () => {
+    const page = await visit("/sign-in");
+    await fillIn(page, ADA);
+    await page.waitForURL("**/notes");
+    await page.goto("about:blank");
+    await page.setContent(`<form method="post" action="${demo.url}/sign-out"><button>Win a prize</button></form>`);
+    await page.getByRole("button").click();
+    await page.getByRole("heading", { name: "That came from another site" }).waitFor();
+    await page.goto("/notes");
+    expect(await page.textContent("main")).toContain("Ask Charles");
+    complaints.length = 0; // a status of 403 is written to the console
+    await page.context().close();
+  });
+
+  describe.each(LOOKS)("$look", ({ look, viewport, colorScheme }) => {
+    test("fits, can be read, and has its screenshots written", async () => {
+      const page = await visit("/", { viewport, colorScheme });
+      const check = async (name: string) => {
+        expect(await page.evaluate(tooWide)).toBe(0);
+        expect(await page.evaluate(unreadable)).toEqual([]);
+        expect(await page.evaluate(nameless)).toEqual([]);
+        await page.screenshot({ path: join(SCREENSHOTS, `${look}-${name}.png`), fullPage: true });
+      };
+      await check("sign-in");
+      await fillIn(page, { username: "ada", password: "wrong" });
+      await page.getByRole("alert").waitFor();
+      await check("wrong-password");
+      await fillIn(page, ADA);
+      await page.waitForURL("**/notes");
+      await page.getByLabel("New note").fill(`A long word: ${"abcdefghij".repeat(20)}`);
+      await page.getByRole("button", { name: "Add note" }).click();
+      await page.getByText("Your note was added.").waitFor();
+      await page.locator("summary").click();
+      await check("notes");
+      demo.forward(21 * MINUTE);
+      await page.goto("/notes");
+      await page.getByText("Your session has ended").waitFor();
+      await check("session-ended");
+      await fillIn(page, ADA);
+      await page.waitForURL("**/notes");
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.waitForURL("**/signed-out");
+      await check("signed-out");
+      expect(complaints).toEqual([]);
+      await page.goto("/nowhere");
+      await check("not-found");
+      complaints.length = 0; // a status of 404 is written to the console
+      await page.context().close();
+    }, 60_000);
+  });
+
+  test("the two colour schemes differ", async () => {
+    const [light, dark] = await Promise.all(
+      (["light", "dark"] as const).map(async (colorScheme) => {
+        const page = await visit("/sign-in", { colorScheme });
+        return page.evaluate(background);
+      }),
+    );
+    expect(light).not.toBe(dark);
+  });
+
+  test("a failing store has a page that gives the note back", async () => {
+    const page = await visit("/sign-in", { viewport: { width: 390, height: 844 } });
+    await fillIn(page, ADA);
+    await page.waitForURL("**/notes");
+    await demo.sessions.close();
+    await page.getByLabel("New note").fill("Not lost");
+    await page.getByRole("button", { name: "Add note" }).click();
+    await page.getByText("Your note was not added").waitFor();
+    expect(await page.getByLabel("New note").inputValue()).toBe("Not lost");
+    expect(await page.evaluate(tooWide)).toBe(0);
+    await page.screenshot({ path: join(SCREENSHOTS, "phone-light-store-failed.png"), fullPage: true });
+    await page.context().close();
+  });
+});
+
+async function fillIn(page: Page, { username, password }: typeof ADA): Promise<void> {
+  await page.getByLabel("Name").fill(username);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+function focused(page: Page): Promise<string | null> {
+  return page.locator(":focus").getAttribute("id");
+}
+
+/** Presses Tab until the element has the focus. The page comes round again after its end. */
+async function tabTo(page: Page, label: string): Promise<void> {
+  for (let presses = 0; presses < 20; presses++) {
+    await page.keyboard.press("Tab");
+    if ((await page.locator(":focus").textContent()) === label) return;
+  }
+  throw new Error(`"${label}" cannot be reached by keyboard`);
+}

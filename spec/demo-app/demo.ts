@@ -1,0 +1,139 @@
+/** The demo, running: the notes service, sessions in a folder of their own, and visitors with forms to send. */
+
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "@jest/globals";
+import { type Tokenizer, tokenizer } from "express-tokenizer";
+import supertest from "supertest";
+import { createApp } from "../../demo-app/app.js";
+import { type Account, DEMO_ACCOUNTS, startUpstream, type Upstream } from "../../demo-app/upstream.js";
+
+export const ADA = { username: "ada", password: passwordOf("ada") };
+export const GRACE = { username: "grace", password: passwordOf("grace") };
+export const MINUTE = 60_000;
+
+export interface Demo {
+  readonly url: string;
+  /** The sessions' folder. */
+  readonly path: string;
+  readonly sessions: Tokenizer;
+  readonly upstream: Upstream;
+  /** Each line that the demo or the sessions logged. */
+  readonly log: readonly string[];
+  forward(milliseconds: number): void;
+  visitor(): Visitor;
+  /** Every byte that the sessions' folder holds. */
+  bytes(): Buffer;
+}
+
+const endings: Array<() => unknown> = [];
+
+afterAll(async () => {
+  while (endings.length > 0) await endings.pop()?.();
+});
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "express-tokenizer-demo-"));
+  endings.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+interface DemoOptions {
+  readonly accounts?: readonly Account[];
+  /** What the demo takes for the notes service. Default: a real one. */
+  readonly service?: URL;
+  /** Of a demo that was there before. */
+  readonly path?: string;
+  readonly safePassword?: string;
+}
+
+export async function startDemo({
+  accounts = DEMO_ACCOUNTS,
+  service,
+  path = join(temporaryFolder(), "tokens"),
+  safePassword = "a safe password for specs",
+}: DemoOptions = {}): Promise<Demo> {
+  const log: string[] = [];
+  let time = Date.now();
+  const cookie = { secret: "a cookie secret for specs" };
+  const sessions = tokenizer(
+    { tokenizer: { type: "local", cloud: false, path, timeout: 20, safe_password: safePassword, cookie } },
+    { log: { warn: (line) => log.push(line) }, clock: () => time },
+  );
+  endings.push(() => sessions.close());
+  await sessions.ready;
+  const upstream = await startUpstream({ accounts });
+  endings.push(() => upstream.close());
+  const app = createApp({ sessions, upstream: service ?? upstream.url, log: (line) => log.push(line) });
+  const server = createServer(app).listen(0, "127.0.0.1");
+  endings.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    ...{ url, path, sessions, upstream, log },
+    forward(milliseconds) {
+      time += milliseconds;
+    },
+    visitor: () => new Visitor(url),
+    bytes: () => Buffer.concat(readdirSync(path).map((file) => readFileSync(join(path, file)))),
+  };
+}
+
+/** A browser without JavaScript: keeps cookies, fills in forms with the fields that the page gave them. */
+export class Visitor {
+  readonly #agent: ReturnType<typeof supertest.agent>;
+
+  constructor(url: string) {
+    this.#agent = supertest.agent(url);
+  }
+
+  /** One answer, redirects included. */
+  get(path: string) {
+    return this.#agent.get(path);
+  }
+
+  /** The page that one ends up on. */
+  open(path: string) {
+    return this.#agent.get(path).redirects(3);
+  }
+
+  post(path: string, fields: Record<string, string | string[]> = {}, headers: Record<string, string> = {}) {
+    return this.#agent.post(path).set(headers).type("form").send(fields);
+  }
+
+  async signIn(login = ADA) {
+    await this.post("/sign-in", login).redirects(1);
+    return this.open("/notes");
+  }
+
+  /** Sends the note form of a page that is open, as it stands there. */
+  addNote(page: { text: string }, text: string) {
+    return this.post("/notes", { ...hiddenFields(page.text), text });
+  }
+}
+
+export function hiddenFields(markup: string): Record<string, string> {
+  const inputs = markup.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)">/g);
+  return Object.fromEntries([...inputs].map(([, name = "", value = ""]) => [name, value]));
+}
+
+/** Asks the notes service itself. */
+export async function notesOf(upstream: Upstream, { username, password } = ADA): Promise<string[]> {
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+  const response = await fetch(new URL("notes", upstream.url), { headers: { authorization } });
+  const { notes } = (await response.json()) as { notes: { text: string }[] };
+  return notes.map(({ text }) => text);
+}
+
+function passwordOf(username: string): string {
+  const account = DEMO_ACCOUNTS.find((each) => each.username === username);
+  if (account === undefined) throw new Error(`the demo has no account ${username}`);
+  return account.password;
+}

@@ -1,0 +1,5 @@
+export function tooWide(): number;
+export function focusOutline(): string;
+export function background(): string;
+export function nameless(): string[];
+export function unreadable(): string[];
