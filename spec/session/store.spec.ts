@@ -183,6 +183,26 @@ describe("writers that meet", () => {
     expect(writes).not.toHaveBeenCalled();
   });
 
+  test("two new sessions of one id do not overwrite each other", async () => {
+    const [one, other] = [await open(), await open()];
+    await set(one, "s", newSession(one, "s", { a: 1 }));
+    await set(other, "s", newSession(other, "s", { b: 2 }));
+    expect(fieldsOf(await get(one, "s"))).toEqual({ a: 1, b: 2 });
+  });
+
+  test("a sign-in that meets another writer still gets its absolute end from the sign-in", async () => {
+    const store = await open({ timeout: 120, absolute_timeout: 60 });
+    await set(store, "s", newSession(store, "s", { a: 1 }));
+    const [mine, theirs] = [(await get(store, "s")) as Data, (await get(store, "s")) as Data];
+    now += 30 * MINUTE;
+    await set(store, "s", Object.assign(theirs, { b: 1 }));
+    await set(store, "s", Object.assign(mine, { username: "ann" }));
+    now += 60 * MINUTE - 1;
+    expect(fieldsOf(await get(store, "s"))).toEqual({ a: 1, b: 1, username: "ann" });
+    now += 1;
+    expect(await get(store, "s")).toBeUndefined();
+  });
+
   test("the stored lifetime wins unless mine changed", async () => {
     const store = await open();
     await set(store, "s", newSession(store, "s", { a: 1 }));
@@ -307,7 +327,9 @@ describe("lifetime", () => {
     now += 2 * MINUTE - 1;
     const loaded = (await get(store, "s")) as Data;
     expect(loaded.cookie.originalMaxAge).toBe(2 * MINUTE);
-    now += 2 * MINUTE + 1;
+    loaded.cookie.originalMaxAge = MINUTE;
+    await set(store, "s", loaded);
+    now += MINUTE;
     expect(await get(store, "s")).toBeUndefined();
   });
 
@@ -458,6 +480,11 @@ describe("records that are none", () => {
   test.each([
     ["28: a BigInt", { fine: 1, big: { n: 1n } }, "big"],
     ["28: a circle", { fine: 1, circle }, "circle"],
+    [
+      "30: 300 levels, which JSON could still write",
+      { fine: 1, deep: JSON.parse("[".repeat(300) + "]".repeat(300)) },
+      "deep",
+    ],
     ["30: 20,000 levels", { fine: "[[[{{{", deep }, "deep"],
   ])("%s is refused, naming the key; what was stored is kept", async (_, fields, key) => {
     const store = await open();
