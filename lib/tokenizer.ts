@@ -182,13 +182,24 @@ function loadSession(
   done: (error: unknown, cookieId: string | undefined) => void,
 ): void {
   const { end, writeHead } = res;
+  const showCookies = hideParsedCookies(req);
   let cookieId: string | undefined;
   load(req, res, (error?: unknown) => {
     Object.assign(res, { end, writeHead });
+    showCookies();
     done(error, cookieId);
   });
+  showCookies();
   // Without a rightly signed cookie it has made a new session by now, and called back.
   cookieId = req.session ? undefined : req.sessionID;
+}
+
+/** express-session would also take a session id that cookie-parser checked, with a secret that is not ours. */
+function hideParsedCookies(req: Request): () => void {
+  const { cookies, signedCookies } = req;
+  if (!cookies && !signedCookies) return () => {};
+  Object.assign(req, { cookies: undefined, signedCookies: undefined });
+  return () => Object.assign(req, { cookies, signedCookies });
 }
 
 function keyringOf({ tokenizer: { safe_password, salt } }: Settings): Promise<Keyring | undefined> {
@@ -250,7 +261,7 @@ async function prune(store: TokenStore, warn: (message: string) => void): Promis
 function proxyWarning(warn: (message: string) => void): (req: Request) => void {
   let isWarned = false;
   return (req) => {
-    if (isWarned || req.secure || req.headers["x-forwarded-proto"] !== "https") return;
+    if (isWarned || req.secure || !/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
     isWarned = true;
     warn(
       "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +
@@ -261,9 +272,16 @@ function proxyWarning(warn: (message: string) => void): (req: Request) => void {
 
 /** With its debug output on, express-session prints session ids and cookies. */
 function warnOfDebugOutput(warn: (message: string) => void): void {
-  const names = (process.env.DEBUG ?? "").split(/[\s,]+/);
-  const isOn = names.some((name) => name === "*" || name === "express-session" || name === "express*");
+  const names = (process.env.DEBUG ?? "").split(/[\s,]+/).filter(Boolean);
+  const isOn = names.some((name) => matchesGlob("express-session", name));
   if (isOn && process.env.NODE_ENV === "production") {
     warn(`DEBUG=${process.env.DEBUG} makes express-session print session ids and cookies. Leave it out in production.`);
   }
+}
+
+/** As the package debug reads its names: `*` stands for any text. */
+function matchesGlob(text: string, glob: string): boolean {
+  const [start = "", ...rest] = glob.split("*");
+  const end = rest.at(-1);
+  return end === undefined ? text === start : text.startsWith(start) && text.endsWith(end);
 }

@@ -1,0 +1,432 @@
+import { format, inspect } from "node:util";
+import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
+import { sealWith } from "../../lib/credentials/envelope.js";
+import { makeKeyring } from "../../lib/credentials/keyring.js";
+import { TokenizerError } from "../../lib/errors.js";
+import { shortName, storageKey } from "../../lib/session/id.js";
+import { type App, MINUTE, SAFE_PASSWORD, startApp, type Visitor } from "../support/app.js";
+import { changeStored, readStored } from "../support/stored.js";
+
+const PASSWORD = "ada's own secret";
+const SALT = "the salt of these specs";
+
+let app: App;
+
+beforeAll(async () => {
+  app = await startApp({
+    settings: { salt: SALT },
+    routes(express) {
+      express.get("/twice", (req, res) => {
+        res.json([req.credentials?.password, req.credentials?.password]);
+      });
+      express.get("/write", (req, res) => {
+        const credentials = req.credentials as { password?: string; port?: number };
+        const attempts = [
+          () => Object.assign(credentials, { password: "another" }),
+          () => Object.assign(credentials, { port: 1 }),
+          () => Object.assign(req, { credentials: undefined }),
+        ];
+        const refused = attempts.map((attempt) => {
+          try {
+            return attempt() && "done";
+          } catch (error) {
+            return (error as Error).name;
+          }
+        });
+        res.json({ refused, password: req.credentials?.password });
+      });
+      express.get("/more", (req, res) => {
+        const more = req.credentials as unknown as { host: string; tls: object };
+        res.json({ host: more.host, tls: more.tls, has: ["host" in more, "port" in more] });
+      });
+      express.get("/shown", (req, res) => {
+        res.json({ credentials: shownForms(req.credentials), session: shownForms(req.session), request: inspect(req) });
+      });
+      express.post("/copy", (req, res, next) => {
+        // What passport does with keepSessionInfo.
+        const before = { ...req.session };
+        req.session.regenerate((error) => {
+          if (error) return next(error);
+          for (const [key, value] of Object.entries(before)) {
+            if (key !== "cookie") Reflect.set(req.session, key, value);
+          }
+          res.sendStatus(204);
+        });
+      });
+    },
+  });
+});
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+async function signedIn(username?: string, password = PASSWORD): Promise<Visitor> {
+  const visitor = app.visitor();
+  expect((await visitor.signIn(username, password)).status).toBe(204);
+  return visitor;
+}
+
+describe("the local authenticator's credentials", () => {
+  test("are sealed into the session, and open on each request", async () => {
+    const ada = await signedIn("ada");
+    for (const _ of [1, 2]) {
+      const { body } = await ada.get("/session");
+      expect(body.opened).toEqual({ username: "ada", password: PASSWORD });
+      expect(body.sealed).toMatch(/^v1\.[\w-]{11}\.[\w-]+$/);
+    }
+    expect((await ada.get("/twice")).body).toEqual([PASSWORD, PASSWORD]);
+  });
+
+  test("are not there for who is not signed in, and that is not logged", async () => {
+    const before = app.log.length;
+    const { body } = await app.visitor().get("/session");
+    expect(body).toEqual({ values: {}, ended: false });
+    expect(app.log.length).toBe(before);
+  });
+
+  test("are read-only", async () => {
+    const ada = await signedIn("ada");
+    const { refused, password } = (await ada.get("/write")).body;
+    expect(refused).toEqual(["TypeError", "TypeError", "TypeError"]);
+    expect(password).toBe(PASSWORD);
+  });
+
+  test("may hold more than a name and a password", async () => {
+    const ada = app.visitor();
+    await ada.post("/sign-in", { username: "ada", password: PASSWORD, host: "imap.example", tls: { port: 993 } });
+    expect((await ada.get("/more")).body).toEqual({ host: "imap.example", tls: { port: 993 }, has: [true, false] });
+  });
+
+  test("may hold keys that every object has, which change nothing", async () => {
+    const eve = app.visitor();
+    const body = `{"username":"eve","password":"${PASSWORD}","__proto__":{"polluted":1},"toJSON":1,"constructor":1}`;
+    await eve.post("/sign-in", JSON.parse(body));
+    expect((await eve.get("/session")).body.opened).toEqual({ username: "eve", password: PASSWORD });
+    expect(JSON.stringify((await eve.get("/shown")).body)).not.toContain(PASSWORD);
+    expect(Reflect.get({}, "polluted")).toBeUndefined();
+  });
+});
+
+describe("what was changed in the store does not open: sign in again", () => {
+  const flip = (sealed: string, index: number) =>
+    sealed.slice(0, index) + (sealed[index] === "A" ? "B" : "A") + sealed.slice(index + 1);
+  const cut = (sealed: string, bytes: number) => {
+    const [version, id, body = ""] = sealed.split(".");
+    return `${version}.${id}.${Buffer.from(body, "base64url").subarray(0, -bytes).toString("base64url")}`;
+  };
+  const otherPurpose = async (session: string) => {
+    const { current } = await makeKeyring([SAFE_PASSWORD], SALT);
+    const text = JSON.stringify({ credentials: { username: "ada", password: PASSWORD }, username: "ada", at: 0 });
+    const place = { sessionId: session, storageKey: storageKey(session) };
+    // That this opens with the right purpose shows that the row fails for its purpose alone.
+    const right = sealWith(current, { ...place, purpose: "credentials" }, text, Buffer.alloc(32, 1));
+    const wrong = sealWith(current, { ...place, purpose: "session" }, text, Buffer.alloc(32, 1));
+    return { right, wrong };
+  };
+
+  test.each<[string, (sealed: string, sessionId: string) => unknown]>([
+    ["row 13: the first byte of the salt", (sealed) => flip(sealed, 15)],
+    ["row 13: a byte of the text", (sealed) => flip(sealed, 80)],
+    ["row 13: a byte of the tag", (sealed) => flip(sealed, sealed.length - 10)],
+    ["row 14: the tag cut to 4 bytes", (sealed) => cut(sealed, 12)],
+    ["row 14: no tag", (sealed) => cut(sealed, 16)],
+    ["row 15: another session's", async () => (await (await signedIn("ada")).get("/session")).body.sealed],
+    ["row 16: sealed for another purpose", async (_, id) => (await otherPurpose(id)).wrong],
+    ["row 17: an unknown version", (sealed) => sealed.replace("v1.", "v2.")],
+    ["row 17: an unknown key id", (sealed) => sealed.replace(/\.[\w-]{11}\./, ".AAAAAAAAAAA.")],
+    ["row 21: plain credentials", () => ({ username: "ada", password: PASSWORD })],
+    ["row 21: plain credentials, as JSON text", () => JSON.stringify({ username: "ada", password: PASSWORD })],
+    ["row 21: what does not turn into text", () => ({ toString: 1 })],
+    ["row 21: a list", () => ["v1", "x", "y"]],
+    ["row 21: a number", () => 7],
+    ["row 21: true", () => true],
+  ])("%s", async (_, change) => {
+    const ada = await signedIn("ada");
+    const { sealed } = (await ada.get("/session")).body;
+    const changed = await change(sealed, ada.id);
+    await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, credentials: changed } }));
+    const [logged, errors] = [app.log.length, app.errors.length];
+
+    const { status, body } = await ada.get("/session");
+    expect(status).toBe(200);
+    expect(body.opened).toBeUndefined();
+    expect(body.values).toEqual({ username: "ada" });
+    expect(app.errors.length).toBe(errors);
+    expect(app.log.slice(logged)).toEqual([
+      `express-tokenizer: The credentials of session ${shortName(storageKey(ada.id))} do not open: sign in again.`,
+    ]);
+
+    await ada.signIn("ada", PASSWORD);
+    expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
+  });
+
+  test("row 16: the same text opens when it is sealed for the right purpose", async () => {
+    const ada = await signedIn("ada");
+    const { right } = await otherPurpose(ada.id);
+    await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, credentials: right } }));
+    expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
+  });
+
+  test.each(["admin", "Ada", "ada ", "", null, { toString: 1 }, undefined])(
+    "another username beside the sealed text: %j",
+    async (username) => {
+      const ada = await signedIn("ada");
+      await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, username } }));
+      const { status, body } = await ada.get("/session");
+      expect(status).toBe(200);
+      expect(body.opened).toBeUndefined();
+      expect(app.log.at(-1)).toContain(`The credentials of session ${shortName(storageKey(ada.id))} do not open`);
+    },
+  );
+
+  test("one line a request is logged, however often credentials are asked for; nothing in it is secret", async () => {
+    const ada = await signedIn("ada");
+    const { sealed } = (await ada.get("/session")).body;
+    await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, credentials: "v1.x.y" } }));
+    const before = app.log.length;
+    expect((await ada.get("/twice")).body).toEqual([null, null]);
+    expect(app.log.length - before).toBe(1);
+    const log = app.log.join("\n");
+    for (const secret of [ada.id, PASSWORD, SAFE_PASSWORD, sealed, ada.cookie ?? ""]) expect(log).not.toContain(secret);
+  });
+
+  test("a request that does not ask for them logs nothing", async () => {
+    const ada = await signedIn("ada");
+    await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, credentials: "v1.x.y" } }));
+    const before = app.log.length;
+    expect((await ada.get("/")).status).toBe(200);
+    expect(app.log.length).toBe(before);
+  });
+});
+
+describe("text sealed for a session", () => {
+  test("does not open in the one that a regenerate copied it to: sign in", async () => {
+    const ada = await signedIn("ada");
+    const before = ada.id;
+    await ada.post("/copy");
+    expect(ada.id).not.toBe(before);
+    const { body } = await ada.get("/session");
+    expect(body.values).toEqual({ username: "ada" });
+    expect(body.sealed).toMatch(/^v1\./);
+    expect(body.opened).toBeUndefined();
+    await ada.signIn("ada", PASSWORD);
+    expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
+  });
+
+  test("row 18: put back, it opens within its session where no absolute end is set", async () => {
+    const ada = await signedIn("ada");
+    const { sealed } = (await ada.get("/session")).body;
+    await ada.post("/set", { credentials: "gone" });
+    expect((await ada.get("/session")).body.opened).toBeUndefined();
+    await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, credentials: sealed } }));
+    expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
+  });
+
+  test("row 18: put back into a session whose stored end was moved, it does not open past its own", async () => {
+    const strict = await startApp({ settings: { absolute_timeout: 60 } });
+    const ada = strict.visitor();
+    await ada.signIn("ada", PASSWORD);
+    const later = strict.clock.time + 600 * MINUTE;
+    await changeStored(strict, ada.id, ({ head, fields }) => ({ head: { ...head, end: later }, fields }));
+    const opensAt = async (minutes: number) => {
+      for (; minutes > 0; minutes -= 15) {
+        strict.clock.forward(Math.min(minutes, 15) * MINUTE);
+        await ada.get("/");
+      }
+      return (await ada.get("/session")).body.opened;
+    };
+    expect(await opensAt(59)).toEqual({ username: "ada", password: PASSWORD });
+    expect(await opensAt(1)).toBeUndefined();
+    expect((await ada.get("/session")).body.values).toEqual({ username: "ada" });
+    expect(strict.log.at(-1)).toContain(`The credentials of session ${shortName(storageKey(ada.id))} do not open`);
+  });
+});
+
+describe("row 22: a password comes back byte for byte", () => {
+  test.each([
+    ["10 KB", "0123456789".repeat(1024)],
+    ["empty", ""],
+    ["a space", " "],
+    ["emoji", "🔑👩‍👩‍👧‍👦"],
+    ["with a NUL", "a\0b"],
+    ["NUL alone", "\0"],
+    ["a lone surrogate, high", "a\ud83db"],
+    ["a lone surrogate, low", "\udd11"],
+    ["composed", "é"],
+    ["decomposed", "e\u0301"],
+    ["line ends and quotes", "\r\n\u2028\"'\\`%s"],
+    ["a byte order mark", "\ufeffa"],
+    ["all of Latin-1", String.fromCharCode(...Array(256).keys())],
+  ])("%s", async (_, password) => {
+    const ada = await signedIn("ada", password);
+    const { opened } = (await ada.get("/session")).body;
+    expect(opened.password).toBe(password);
+    expect(Buffer.from(opened.password, "utf16le")).toEqual(Buffer.from(password, "utf16le"));
+  });
+});
+
+describe("row 23: a user name is taken as it is", () => {
+  test.each(["a@b", "x", "n".repeat(256), "Ünïcode 🔑", "DOMAIN\\user", "__proto__", "a\0b", " ", "\ud83d"])(
+    "%j",
+    async (username) => {
+      const visitor = await signedIn(username);
+      const { values, opened } = (await visitor.get("/session")).body;
+      expect(values).toEqual({ username });
+      expect(opened).toEqual({ username, password: PASSWORD });
+    },
+  );
+});
+
+describe("row 24: no secret anywhere", () => {
+  test("in what prints, inspects or serialises credentials, session and request", async () => {
+    const ada = await signedIn("ada");
+    const { credentials, session, request } = (await ada.get("/shown")).body;
+    expect(credentials.inspected).toBe("Credentials { username: 'ada', password: [sealed] }");
+    expect(credentials.json).toBe('{"username":"ada"}');
+    expect(credentials.keys).toEqual(["username"]);
+    // Not an empty promise: each of these did show something.
+    for (const shown of [credentials, session]) {
+      expect(shown.forms.length).toBeGreaterThan(30);
+      expect(shown.forms.filter((text: string) => text.includes(PASSWORD))).toEqual([]);
+      expect(shown.forms.filter((text: string) => text.includes("ada")).length).toBeGreaterThan(20);
+    }
+    expect(request).not.toContain(PASSWORD);
+  });
+
+  test("in an error of a sign-in, or in its cause", async () => {
+    const fault = new Error("the disk is full");
+    const before = app.errors.length;
+    const write = jest.spyOn(LocalBackend.prototype, "write").mockRejectedValue(fault);
+    const { status, body } = await app.visitor().signIn("ada", PASSWORD);
+    expect(status).toBe(503);
+    expect(body).toEqual({ code: "STORE_UNAVAILABLE", message: "The session store failed." });
+    const [error, ...others] = app.errors.slice(before);
+    expect(others).toEqual([]);
+    expect(error).toBeInstanceOf(TokenizerError);
+    expect((error as TokenizerError).cause).toBe(fault);
+    const [key = ""] = write.mock.calls[0] ?? [];
+    expect(key).toMatch(/^session:[\w-]{43}$/);
+    for (const text of shownForms(error).forms) expect(text).not.toContain(PASSWORD);
+  });
+
+  test.each([
+    [{ username: "", password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
+    [{ password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
+    [{ username: 7, password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
+    [{ username: { $ne: PASSWORD } }, "req.signIn needs a username: a text that is not empty."],
+    [{ username: "ada" }, "req.signIn needs a password: a text, to be sealed into the session."],
+    [{ username: "ada", password: [PASSWORD] }, "req.signIn needs a password: a text, to be sealed into the session."],
+  ])("in the refusal of %j", async (credentials, message) => {
+    const visitor = app.visitor();
+    const answer = await visitor.post("/sign-in", credentials);
+    expect(answer.status).toBe(500);
+    expect(answer.body).toEqual({ code: "SIGN_IN_INVALID", message });
+    expect(visitor.cookie).toBeUndefined();
+    for (const text of shownForms(app.errors.at(-1)).forms) expect(text).not.toContain(PASSWORD);
+  });
+
+  test("in the folder's files, neither while they are open nor when they are closed", async () => {
+    const folder = await startApp();
+    const password = "a password that nothing else contains";
+    const ada = folder.visitor();
+    await ada.signIn("ada", password);
+    await ada.post("/set", { seen: "something in clear" });
+    expect((await ada.get("/session")).body.opened.password).toBe(password);
+
+    const secrets = [ada.id, password, SAFE_PASSWORD].flatMap(encodings);
+    const check = () => {
+      const bytes = folder.bytes();
+      expect(bytes.includes("something in clear")).toBe(true);
+      expect(bytes.includes(storageKey(ada.id))).toBe(true);
+      expect(secrets.filter((secret) => bytes.includes(secret))).toEqual([]);
+    };
+    check();
+    await folder.close();
+    check();
+  });
+});
+
+describe.each(["openldap", "ldap", "microsoft"] as const)("the authenticator %s", (authenticator) => {
+  let other: App;
+
+  beforeAll(async () => {
+    other = await startApp({
+      authenticator,
+      settings: { safe_password: undefined, cookie: { secret: "a secret that stands alone" } },
+    });
+  });
+
+  test("keeps no credentials: neither in the session, nor in the folder", async () => {
+    const ada = other.visitor();
+    await ada.post("/set", { credentials: "what a local authenticator left behind" });
+    const answer = await ada.post("/sign-in?keep=credentials,basket", { username: "ada", password: PASSWORD });
+    expect(answer.status).toBe(204);
+    expect((await ada.get("/session")).body).toEqual({ values: { username: "ada" }, ended: false });
+    expect((await readStored(other, ada.id))?.fields).toEqual({ username: "ada" });
+    const bytes = other.bytes();
+    expect(bytes.includes(storageKey(ada.id))).toBe(true);
+    expect(encodings(PASSWORD).filter((secret) => bytes.includes(secret))).toEqual([]);
+  });
+
+  test("needs no password to sign in", async () => {
+    const ada = other.visitor();
+    expect((await ada.post("/sign-in", { username: "ada" })).status).toBe(204);
+    expect((await ada.get("/session")).body.values).toEqual({ username: "ada" });
+  });
+
+  test("opens no credentials that somebody put into the session, and says nothing", async () => {
+    const ada = other.visitor();
+    await ada.post("/sign-in", { username: "ada" });
+    await ada.post("/set", { credentials: { username: "ada", password: PASSWORD } });
+    expect((await ada.get("/session")).body.opened).toBeUndefined();
+    expect(other.log).toEqual([]);
+  });
+});
+
+/** Every way to show a value that does not read it by name. */
+function shownForms(value: unknown): { inspected: string; json: string; keys: string[]; forms: string[] } {
+  const switches = [true, false];
+  const inspections = switches.flatMap((showHidden) =>
+    switches.flatMap((customInspect) =>
+      switches.flatMap((showProxy) =>
+        [true, false, "get" as const, "set" as const].map((getters) =>
+          inspect(value, { showHidden, customInspect, showProxy, getters, depth: 2 }),
+        ),
+      ),
+    ),
+  );
+  const object = Object(value);
+  const json = JSON.stringify(value);
+  const spread = { ...object };
+  const forms = [
+    ...inspections,
+    ...["%o", "%O", "%j", "%s", "%i"].map((placeholder) => format(placeholder, value)),
+    format(value),
+    format({ value }),
+    json,
+    JSON.stringify({ value }),
+    JSON.stringify([spread, Object.values(object), Object.entries(object)]),
+    inspect(spread, { showHidden: true, getters: true }),
+    inspect(Object.getOwnPropertyDescriptors(object), { showHidden: true, getters: true }),
+    String(value),
+    `${Reflect.get(object, "stack")} ${Reflect.get(object, "message")}`,
+  ];
+  return { inspected: inspect(value), json, keys: Reflect.ownKeys(object).map(String), forms };
+}
+
+function encodings(secret: string): Buffer[] {
+  const bytes = Buffer.from(secret);
+  const texts = [bytes.toString("hex"), bytes.toString("hex").toUpperCase()];
+  for (const alphabet of ["base64", "base64url"] as const) {
+    // What stands before it decides on which of three boundaries it begins; its first and last letters mix with others.
+    for (const offset of [0, 1, 2]) {
+      const text = Buffer.concat([Buffer.alloc(offset), bytes])
+        .toString(alphabet)
+        .replace(/=+$/, "");
+      texts.push(text.slice(offset === 0 ? 0 : offset + 1, -1));
+    }
+  }
+  return [bytes, Buffer.from(secret, "utf16le"), ...texts.map((text) => Buffer.from(text))];
+}

@@ -1,0 +1,49 @@
+import { describe, expect, test } from "@jest/globals";
+import { makeKeyring } from "../../lib/credentials/keyring.js";
+
+// Reckoned apart from this package, with scrypt and HMAC alone (RFC 7914, RFC 5869). If one of these has to
+// change, everybody's cookies and credentials are over with the release that changes it.
+const FROZEN = [
+  {
+    password: "correct horse battery staple",
+    salt: "express-tokenizer",
+    master: "c66ca26cf9c2a36817971590f21c553847ec500b51ab8272ad6fdad977d1fd83",
+    id: "6h3vaj62TVw",
+    cookieSecret: "D9Xf5uEwZUfutonqZHYd8wm9KwLXce_eTpnFgarme0o",
+  },
+  {
+    password: "Пароль 🔑 пароль",
+    salt: "another salt",
+    master: "1c1969fda1cab21a0c72f136d0feaf687a5bab096724588daa3a7e561caa93e2",
+    id: "mOvcBvPBh5E",
+    cookieSecret: "mNqLbplRHwcyiIjrXBdiQg9n8SFcnXf80OUYBzFbYDI",
+  },
+];
+
+test.each(FROZEN)("the keys of $password are frozen", async ({ password, salt, ...expected }) => {
+  const { current } = await makeKeyring([password], salt);
+  expect({ ...current, master: current.master.toString("hex") }).toEqual({ ...expected });
+});
+
+describe("a list of passwords", () => {
+  test("seals and signs with the first, and knows the keys of all", async () => {
+    const { current, find, cookieSecrets } = await makeKeyring(["the newest one", "an older one"], "salt");
+    const { current: newest } = await makeKeyring(["the newest one"], "salt");
+    const { current: older } = await makeKeyring(["an older one"], "salt");
+    expect(current).toEqual(newest);
+    expect(find(newest.id)).toEqual(newest);
+    expect(find(older.id)).toEqual(older);
+    expect(cookieSecrets).toEqual([newest.cookieSecret, older.cookieSecret]);
+  });
+
+  test("has no key for an unknown id, or for a name that every object has", async () => {
+    const { find } = await makeKeyring(["a password"], "salt");
+    expect(["", "unknown", "__proto__", "constructor"].map(find)).toEqual(Array(4).fill(undefined));
+  });
+});
+
+test("another salt makes other keys", async () => {
+  const [one, other] = await Promise.all([makeKeyring(["a password"], "one"), makeKeyring(["a password"], "other")]);
+  expect(one.current.id).not.toBe(other.current.id);
+  expect(one.current.cookieSecret).not.toBe(other.current.cookieSecret);
+});

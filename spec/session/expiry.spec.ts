@@ -1,0 +1,288 @@
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
+import { shortName, storageKey } from "../../lib/session/id.js";
+import { type App, type AppOptions, Clock, MINUTE, startApp, type Visitor } from "../support/app.js";
+import { countBackendCalls, readStored } from "../support/stored.js";
+
+const SECOND = 1000;
+/** `timeout` where nothing is set. */
+const TIMEOUT = 20 * MINUTE;
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+const startWithMaxAge = (settings: AppOptions["settings"] = {}) =>
+  startApp({
+    settings,
+    routes(express) {
+      express.post("/max-age", (req, res) => {
+        req.session.cookie.maxAge = req.body.minutes * MINUTE;
+        res.sendStatus(204);
+      });
+    },
+  });
+
+async function signedIn(app: App): Promise<Visitor> {
+  const ada = app.visitor();
+  expect((await ada.signIn("ada")).status).toBe(204);
+  return ada;
+}
+
+/** Asks, and so moves the session's end. */
+async function isIn(visitor: Visitor): Promise<boolean> {
+  const { values, ended } = (await visitor.get("/session")).body;
+  // In or out, and never something between.
+  expect(ended).toBe(values.username === undefined);
+  return !ended;
+}
+
+/** Asks again and again, every so often, for so long. */
+async function isInAllAlong(app: App, visitor: Visitor, every: number, duration: number): Promise<boolean> {
+  for (let passed = 0; passed < duration; passed += every) {
+    app.clock.forward(every);
+    if (!(await isIn(visitor))) return false;
+  }
+  return true;
+}
+
+describe("row 45: the clock goes forward, and a session expires", () => {
+  test("not a millisecond before its idle end, and not one after it", async () => {
+    const app = await startApp();
+    const [early, late] = [await signedIn(app), await signedIn(app)];
+    app.clock.forward(TIMEOUT - 1);
+    expect(await isIn(early)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(late)).toBe(false);
+  });
+
+  test("by the setting timeout", async () => {
+    const app = await startApp({ settings: { timeout: 1.5 } });
+    const [early, late] = [await signedIn(app), await signedIn(app)];
+    app.clock.forward(1.5 * MINUTE - 1);
+    expect(await isIn(early)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(late)).toBe(false);
+  });
+
+  test("years at once", async () => {
+    const app = await startApp();
+    const ada = await signedIn(app);
+    app.clock.forward(20 * 365 * 24 * 60 * MINUTE);
+    expect(await isIn(ada)).toBe(false);
+    await ada.signIn("ada");
+    expect(await isIn(ada)).toBe(true);
+  });
+
+  test("but not while it is used", async () => {
+    const app = await startApp();
+    expect(await isInAllAlong(app, await signedIn(app), 15 * MINUTE, 24 * 60 * MINUTE)).toBe(true);
+  });
+});
+
+describe("row 46: the clock goes back", () => {
+  test.each([
+    ["a request", (ada: Visitor) => ada.get("/session"), 0],
+    ["a change", (ada: Visitor) => ada.post("/set", { basket: [1] }), 1],
+  ])("and %s does not extend the stored end", async (_, use, writes) => {
+    const app = await startApp();
+    const ada = await signedIn(app);
+    const end = app.clock.time + TIMEOUT;
+    app.clock.forward(-10 * MINUTE);
+    const backend = countBackendCalls();
+    expect((await use(ada)).status).toBeLessThan(300);
+    expect(backend.calls).toMatchObject({ touch: 0, write: writes });
+    app.clock.time = end;
+    expect(await isIn(ada)).toBe(false);
+  });
+
+  test("nor the absolute end", async () => {
+    const app = await startApp({ settings: { absolute_timeout: 30 } });
+    const ada = await signedIn(app);
+    const end = app.clock.time + 30 * MINUTE;
+    app.clock.forward(-60 * MINUTE);
+    await ada.post("/set", { basket: [1] });
+    expect(await isInAllAlong(app, ada, 10 * MINUTE, 80 * MINUTE)).toBe(true);
+    app.clock.time = end;
+    expect(await isIn(ada)).toBe(false);
+  });
+});
+
+describe("row 47: expired, and not yet deleted", () => {
+  test("is gone to everybody, though it lies there still", async () => {
+    const app = await startApp();
+    const ada = await signedIn(app);
+    app.clock.forward(TIMEOUT);
+    expect(app.bytes().includes(storageKey(ada.id))).toBe(true);
+    expect(await isIn(app.visitor(ada.cookie))).toBe(false);
+    expect(await app.sessions.store.length()).toBe(0);
+    expect(await app.sessions.store.all()).toEqual([]);
+    expect(await app.sessions.store.remove(ada.id)).toBe(false);
+    const dead = ada.id;
+    await ada.post("/set", { late: true });
+    expect(ada.id).not.toBe(dead);
+    expect(await readStored(app, dead)).toBeUndefined();
+    expect(await app.sessions.store.prune()).toBe(1);
+    expect(await app.sessions.store.prune()).toBe(0);
+    expect(await app.sessions.store.length()).toBe(1);
+  });
+
+  test("past its absolute end, too, however long its record would be kept", async () => {
+    const app = await startApp({ settings: { absolute_timeout: 30 } });
+    const ada = await signedIn(app);
+    expect(await isInAllAlong(app, ada, 10 * MINUTE, 20 * MINUTE)).toBe(true);
+    app.clock.forward(10 * MINUTE);
+    expect(await isIn(ada)).toBe(false);
+    expect(await app.sessions.store.length()).toBe(0);
+    expect(await app.sessions.store.all()).toEqual([]);
+  });
+});
+
+describe("row 48: no moment is special", () => {
+  test.each([
+    ["daylight saving begins", Date.UTC(2026, 2, 29, 1)],
+    ["daylight saving ends", Date.UTC(2026, 9, 25, 1)],
+    ["a leap day ends", Date.UTC(2028, 2, 1)],
+    ["a year ends", Date.UTC(2027, 0, 1)],
+    ["32 bits of seconds end, in 2038", 2 ** 31 * SECOND],
+    ["32 unsigned bits of seconds end, in 2106", 2 ** 32 * SECOND],
+  ])("%s in the middle of a session", async (_, moment) => {
+    const clock = new Clock();
+    clock.time = moment - 10 * MINUTE;
+    const app = await startApp({ clock });
+    const [early, late] = [await signedIn(app), await signedIn(app)];
+    clock.forward(TIMEOUT - 1);
+    expect(await isIn(early)).toBe(true);
+    clock.forward(1);
+    expect(await isIn(late)).toBe(false);
+    expect(await isInAllAlong(app, early, 15 * MINUTE, 60 * MINUTE)).toBe(true);
+  });
+});
+
+describe("the absolute end", () => {
+  test("comes however busy the session is", async () => {
+    const app = await startApp({ settings: { absolute_timeout: 60 } });
+    const ada = await signedIn(app);
+    expect(await isInAllAlong(app, ada, 10 * MINUTE, 50 * MINUTE)).toBe(true);
+    app.clock.forward(10 * MINUTE - 1);
+    await ada.post("/set", { basket: [1] });
+    expect(await isIn(ada)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(ada)).toBe(false);
+  });
+
+  test("is counted from the sign-in, not from the first visit", async () => {
+    const app = await startApp({ settings: { absolute_timeout: 30 } });
+    const ada = app.visitor();
+    await ada.post("/set", { basket: [1] });
+    app.clock.forward(15 * MINUTE);
+    await ada.signIn("ada");
+    expect(await isInAllAlong(app, ada, 10 * MINUTE, 20 * MINUTE)).toBe(true);
+    app.clock.forward(10 * MINUTE - 1);
+    expect(await isIn(ada)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(ada)).toBe(false);
+  });
+});
+
+describe("a cookie.maxAge that the application sets", () => {
+  test.each([5, 60])("replaces timeout for that session: %i minutes", async (minutes) => {
+    const app = await startWithMaxAge();
+    const [early, late] = [await signedIn(app), await signedIn(app)];
+    for (const visitor of [early, late]) await visitor.post("/max-age", { minutes });
+    app.clock.forward(minutes * MINUTE - 1);
+    expect(await isIn(early)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(late)).toBe(false);
+    // Not for once: the request before moved the end by as much again.
+    app.clock.forward(minutes * MINUTE - 2);
+    expect(await isIn(early)).toBe(true);
+  });
+
+  test("does not move the absolute end", async () => {
+    const app = await startWithMaxAge({ absolute_timeout: 30 });
+    const ada = await signedIn(app);
+    await ada.post("/max-age", { minutes: 600 });
+    app.clock.forward(30 * MINUTE - 1);
+    expect(await isIn(ada)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(ada)).toBe(false);
+  });
+});
+
+describe("touch_interval: how often an unchanged session's expiry is rewritten", () => {
+  /** Requests every so often, for 10 minutes; answers how often the expiry was rewritten. */
+  async function touchesOf(settings: AppOptions["settings"], every: number): Promise<number> {
+    const app = await startApp({ settings: { ...settings } });
+    const ada = await signedIn(app);
+    const backend = countBackendCalls();
+    expect(await isInAllAlong(app, ada, every, 10 * MINUTE)).toBe(true);
+    expect(backend.calls.write).toBe(0);
+    return backend.calls.touch;
+  }
+
+  test.each([
+    ["60 seconds where nothing is set", {}, 10 * SECOND, 10],
+    ["by the setting", { touch_interval: 120 }, 10 * SECOND, 5],
+    ["at every request when it is 0", { touch_interval: 0 }, 10 * SECOND, 60],
+    ["capped at a tenth of timeout", { timeout: 5 }, 10 * SECOND, 20],
+    ["capped at a tenth of timeout, whatever is set", { timeout: 5, touch_interval: 3600 }, 10 * SECOND, 20],
+    ["not more often than there are requests", {}, 2 * MINUTE, 5],
+  ])("%s", async (_, settings, every, expected) => {
+    expect(await touchesOf(settings, every)).toBe(expected);
+  });
+
+  test("capped at a tenth of the cookie.maxAge that the application sets", async () => {
+    const app = await startWithMaxAge();
+    const ada = await signedIn(app);
+    await ada.post("/max-age", { minutes: 5 });
+    const backend = countBackendCalls();
+    expect(await isInAllAlong(app, ada, 10 * SECOND, 5 * MINUTE)).toBe(true);
+    expect(backend.calls.touch).toBe(10);
+  });
+
+  test("the idle end may come that much early, and never late", async () => {
+    const app = await startApp();
+    const [untouched, touched] = [await signedIn(app), await signedIn(app)];
+    app.clock.forward(60 * SECOND - 1);
+    expect(await isIn(untouched)).toBe(true);
+    app.clock.forward(1);
+    expect(await isIn(touched)).toBe(true);
+    const keys = (await app.sessions.store.all()).map(({ id, expiresAt }) => [id, expiresAt.getTime()] as const);
+    const ends = new Map(keys);
+    const endOf = ({ id }: Visitor) => ends.get(storageKey(id).replace("session:", ""));
+    expect(endOf(untouched)).toBe(app.clock.time - 60 * SECOND + TIMEOUT);
+    expect(endOf(touched)).toBe(app.clock.time + TIMEOUT);
+    app.clock.forward(TIMEOUT - 60 * SECOND);
+    expect(await isIn(untouched)).toBe(false);
+    app.clock.forward(60 * SECOND - 1);
+    const idle = app.visitor(touched.cookie);
+    expect((await app.sessions.store.all()).length).toBe(1);
+    app.clock.forward(1);
+    expect(await isIn(idle)).toBe(false);
+  });
+
+  test("a change is written at once, and moves the end with it", async () => {
+    const app = await startApp();
+    const ada = await signedIn(app);
+    app.clock.forward(30 * SECOND);
+    const backend = countBackendCalls();
+    await ada.post("/set", { basket: [1] });
+    expect(backend.calls).toMatchObject({ write: 1, touch: 0 });
+    app.clock.forward(TIMEOUT - 1);
+    expect(await isIn(ada)).toBe(true);
+  });
+
+  test("a touch that fails is logged with the hashed id, and the answer stands", async () => {
+    const app = await startApp();
+    const ada = await signedIn(app);
+    jest.spyOn(LocalBackend.prototype, "touch").mockRejectedValue(new Error("the disk is full"));
+    app.clock.forward(60 * SECOND);
+    expect(await isIn(ada)).toBe(true);
+    const name = shortName(storageKey(ada.id));
+    expect(app.log).toEqual([
+      `express-tokenizer: The expiry of session ${name} could not be moved: The session store failed.`,
+    ]);
+    expect(app.log[0]).not.toContain(ada.id.slice(0, 12));
+  });
+});
