@@ -3,7 +3,7 @@
  *
  * A backend keeps opaque text under opaque keys until a moment in time, and compares versions in one
  * atomic step. It knows nothing of sessions, cookies, users or sealing: all of that is written once,
- * above it. `spec/support/backend-contract.ts` checks every sentence below.
+ * above it. `contract.ts` checks every sentence below.
  *
  * Three rules hold for every method:
  *
@@ -13,6 +13,12 @@
  * - Only our own records: what others keep in the same place is neither answered, counted nor removed.
  */
 export interface Backend {
+  /** The longest value that a record can have, in bytes of UTF-8. Missing: no limit that a session could meet. */
+  readonly maxValueBytes?: number;
+
+  /** Whether the engine drops expired records by itself, so that `prune` is called only when somebody asks for it. */
+  readonly expiresByItself?: boolean;
+
   /**
    * Reaches the engine once, so that faults show at start. A failure is not final: the methods below
    * work as soon as the engine does, without another `open`.
@@ -48,7 +54,7 @@ export interface Backend {
 
 /** One record, as a backend sees it. */
 export interface StoredRecord {
-  /** Opaque text. */
+  /** Opaque text. Like all JSON text it holds no NUL and no lone surrogate, which not every engine could keep. */
   readonly value: string;
   /** Made by the caller, unguessable and never used twice. */
   readonly version: string;

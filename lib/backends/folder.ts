@@ -1,5 +1,5 @@
 /** The folder of the local backend: private to us, on a disk of this machine, or refused with the reason. */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, type Stats, statfsSync } from "node:fs";
+import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, type Stats, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { TokenizerError } from "../errors.js";
 
@@ -38,6 +38,21 @@ export function preparePrivateFolder(path: string, files: readonly string[]): vo
   if (folder.mode & OTHERS) chmodSync(path, 0o700);
 }
 
+/**
+ * Makes the file if it is missing, and tightens it. SQLite gives the files beside it the same mode.
+ *
+ * An existing file is not opened: closing it again would drop the locks that this process holds on it through its
+ * other connections, and another process would then remove a log that is in use (sqlite.org/howtocorrupt.html, 2.2).
+ */
+export function makePrivateFile(file: string): void {
+  try {
+    closeSync(openSync(file, "wx", 0o600));
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
+  if (process.platform !== "win32") chmodSync(file, 0o600);
+}
+
 /** Somebody else's folder, or one that others use, too, is not ours to tighten. */
 function refuseStrangers(path: string, folder: Stats, files: readonly string[]): void {
   if (folder.uid !== process.getuid?.()) throw unusable(path, "it belongs to another user");
@@ -52,8 +67,13 @@ function refuseLink(file: string): void {
 }
 
 function refuseNetwork(path: string): void {
-  const name = NETWORK_FILE_SYSTEMS.get(statfsSync(path).type);
+  const name = networkFileSystem(statfsSync(path).type);
   if (name) throw unusable(path, `it is on a network file system (${name}), which the database does not survive`);
+}
+
+/** The name of a file system that we refuse, by its magic number. */
+export function networkFileSystem(type: number): string | undefined {
+  return NETWORK_FILE_SYSTEMS.get(type);
 }
 
 function unusable(path: string, reason: string, options?: { cause: unknown }): TokenizerError {

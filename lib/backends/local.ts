@@ -1,11 +1,20 @@
 /** Keeps records in an SQLite database in a folder of this machine, shared by its processes. */
-import { chmodSync, closeSync, openSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/promises";
 import { TokenizerError } from "../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backend.js";
-import { preparePrivateFolder } from "./folder.js";
-import { type Database, type EngineName, isBusy, isDamaged, loadEngine, type OpenDatabase } from "./sqlite.js";
+import { prepare, setUp } from "./database.js";
+import { makePrivateFile, preparePrivateFolder } from "./folder.js";
+import {
+  type Database,
+  type EngineName,
+  isBusy,
+  isDamaged,
+  isForbidden,
+  loadEngine,
+  type OpenDatabase,
+} from "./sqlite.js";
 
 export interface LocalOptions {
   /** The folder. Made if missing; ours alone. */
@@ -18,25 +27,15 @@ const FILE = "sessions.db";
 /** With the two that SQLite keeps beside it in WAL mode. */
 const FILES = [FILE, `${FILE}-wal`, `${FILE}-shm`];
 
-/** Written into the file's header, so that another program's database is never taken for ours: "tokn". */
-const APPLICATION_ID = 0x746f6b6e;
-
-/** How long SQLite itself may wait for a lock. It blocks the event loop while it waits, so: hardly. Milliseconds. */
-const BUSY_TIMEOUT = 5;
 /** The pause before a locked database is tried again, off the loop. Milliseconds, with as much again at random. */
 const RETRY_PAUSE = 10;
 /** How often a read looks whether the file is still the one on disk. Every write does. Milliseconds. */
 const LOOK_INTERVAL = 1000;
 const PAGE = 256;
-/** Expired records dropped in one step: about a millisecond's work. */
+/** Most expired records dropped in one step. */
 const PRUNE_STEP = 50;
-
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS records (
-    key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL, version TEXT NOT NULL, expires INTEGER NOT NULL
-  );
-  CREATE INDEX IF NOT EXISTS records_expires ON records (expires);
-`;
+/** What one step should take: large records, whose every page is overwritten, go in smaller steps. Milliseconds. */
+const PRUNE_AIM = 2;
 
 /** An open database, and which file it is. */
 interface Handle {
@@ -54,6 +53,8 @@ export class LocalBackend implements Backend {
   #engine: OpenDatabase | undefined;
   #handle: Handle | undefined;
   #isClosed = false;
+  /** A change met a lock. All others wait as long, or the loop would stand still for each of them at every try. */
+  #locked: { readonly until: number; readonly error: unknown } | undefined;
   #hasReportedRow = false;
 
   constructor({ path, engine }: LocalOptions, context: BackendContext) {
@@ -105,10 +106,13 @@ export class LocalBackend implements Backend {
 
   async prune(): Promise<number> {
     const now = this.#context.now();
-    for (let dropped = 0; ; ) {
-      const { changes } = await this.#run(({ statements }) => statements.prune.run(now, PRUNE_STEP));
+    for (let dropped = 0, step = 10; ; ) {
+      const limit = step;
+      const start = performance.now();
+      const { changes } = await this.#run(({ statements }) => statements.prune.run(now, limit), true);
       dropped += Number(changes);
-      if (Number(changes) < PRUNE_STEP) return dropped;
+      if (Number(changes) < limit) return dropped;
+      step = Math.max(1, Math.min(PRUNE_STEP, Math.floor((limit * PRUNE_AIM) / (performance.now() - start))));
       await yieldToLoop();
     }
   }
@@ -130,19 +134,26 @@ export class LocalBackend implements Backend {
         );
       }
       return Number(changes) > 0;
-    });
+    }, true);
   }
 
   /** Opens if need be, works, and waits off the loop while another connection holds the lock. */
-  async #run<T>(work: (handle: Handle) => T): Promise<T> {
+  async #run<T>(work: (handle: Handle) => T, isChange = false): Promise<T> {
     const giveUp = performance.now() + this.#context.timeout;
     for (;;) {
-      if (this.#isClosed) throw new TokenizerError("STORE_CLOSED", "The session store was closed.");
       try {
         this.#engine ??= await loadEngine(this.#engineName);
-        return work(this.#current(this.#engine));
+        // After the only wait: what was closed meanwhile must not open again.
+        if (this.#isClosed) throw new TokenizerError("STORE_CLOSED", "The session store was closed.");
+        if (isChange && this.#locked && performance.now() < this.#locked.until) throw this.#locked.error;
+        const result = work(this.#current(this.#engine));
+        if (isChange) this.#locked = undefined;
+        return result;
       } catch (error) {
-        if (!isBusy(error) || performance.now() > giveUp) throw this.#explain(error);
+        const now = performance.now();
+        if (!isBusy(error)) throw this.#explain(error);
+        if (isChange && error !== this.#locked?.error) this.#locked = { until: now + RETRY_PAUSE, error };
+        if (now > giveUp) throw this.#explain(error);
       }
       await sleep(RETRY_PAUSE * (1 + Math.random()));
     }
@@ -160,14 +171,10 @@ export class LocalBackend implements Backend {
 
   #openFile(engine: OpenDatabase): Handle {
     preparePrivateFolder(this.#path, FILES);
-    // SQLite gives the files beside it the same mode.
-    closeSync(openSync(this.#file, "a", 0o600));
-    if (process.platform !== "win32") chmodSync(this.#file, 0o600);
-    const size = settledSize(this.#file);
+    makePrivateFile(this.#file);
     const database = engine(this.#file);
     try {
-      if (size !== undefined) refuseTruncated(database, size);
-      setUp(database);
+      setUp(database, this.#file);
       const statements = prepare(database);
       return { database, statements, identity: identityOf(this.#file), lookedAt: performance.now() };
     } catch (error) {
@@ -199,63 +206,17 @@ export class LocalBackend implements Backend {
 
   #explain(error: unknown): TokenizerError {
     if (error instanceof TokenizerError) return error;
+    const unusable = (reason: string) =>
+      new TokenizerError("STORE_UNUSABLE", `The database ${this.#file} ${reason} in tokenizer.path.`, { cause: error });
     if (isDamaged(error)) {
-      const advice = "Move it away (everybody signs in again), or name another folder in tokenizer.path.";
-      return new TokenizerError("STORE_UNUSABLE", `${this.#file} is damaged, or not a database. ${advice}`, {
-        cause: error,
-      });
+      return unusable("is damaged, or not one. Move its folder away (everybody signs in again), or name another one");
+    }
+    if (isForbidden(error)) {
+      return unusable(`cannot be written (${(error as Error).message}). Make its folder writable, or name another one`);
     }
     const reason = isBusy(error) ? "another process keeps it locked" : (error as Error).message;
     return new TokenizerError("STORE_UNAVAILABLE", `The database ${this.#file} failed: ${reason}.`, { cause: error });
   }
-}
-
-function setUp(database: Database): void {
-  // Before journal_mode, or several processes that start together meet a locked database.
-  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
-  const { application_id: id } = database.prepare("PRAGMA application_id").get() as { application_id: number };
-  const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number };
-  if (id !== APPLICATION_ID && tables > 0) {
-    throw new TokenizerError(
-      "STORE_UNUSABLE",
-      `${FILE} belongs to another program. Name another folder in tokenizer.path.`,
-    );
-  }
-  // With WAL, NORMAL keeps what was committed through the death of the process (sqlite.org/pragma.html#pragma_synchronous).
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;");
-  if (id === APPLICATION_ID) return;
-  database.exec(`${SCHEMA} PRAGMA application_id = ${APPLICATION_ID};`);
-}
-
-/** The file's size, where no write-ahead log holds more of it. */
-function settledSize(file: string): number | undefined {
-  return statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ? undefined : statSync(file).size;
-}
-
-/** SQLite meets missing pages only when it needs them, which may be much later. */
-function refuseTruncated(database: Database, size: number): void {
-  const { page_count: count } = database.prepare("PRAGMA page_count").get() as { page_count: number };
-  const { page_size: page } = database.prepare("PRAGMA page_size").get() as { page_size: number };
-  if (size < count * page) throw Object.assign(new Error("pages are missing"), { code: "SQLITE_CORRUPT" });
-}
-
-function prepare(database: Database) {
-  const put = "INSERT INTO records (key, value, version, expires) VALUES (?, ?, ?, ?)";
-  const over = "DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires";
-  return {
-    read: database.prepare("SELECT value, version, expires FROM records WHERE key = ? AND expires > ?"),
-    put: database.prepare(`${put} ON CONFLICT (key) ${over}`),
-    add: database.prepare(`${put} ON CONFLICT (key) ${over} WHERE records.expires <= ?`),
-    replace: database.prepare(
-      "UPDATE records SET value = ?, version = ?, expires = ? WHERE key = ? AND version = ? AND expires > ?",
-    ),
-    touch: database.prepare("UPDATE records SET expires = ? WHERE key = ? AND expires > ?"),
-    remove: database.prepare("DELETE FROM records WHERE key = ? AND expires > ?"),
-    page: database.prepare("SELECT * FROM records WHERE key > ? AND expires > ? ORDER BY key LIMIT ?"),
-    prune: database.prepare(
-      "DELETE FROM records WHERE key IN (SELECT key FROM records WHERE expires <= ? ORDER BY expires LIMIT ?)",
-    ),
-  };
 }
 
 /** Device and inode; nothing when the file is gone. */

@@ -20,7 +20,7 @@ export type OpenDatabase = (file: string) => Database;
 export type EngineName = "node:sqlite" | "libsql";
 
 /** SQLite's result codes (sqlite.org/rescode.html), without the extended part. */
-const RESULT = { busy: 5, locked: 6, readonly: 8, full: 13, corrupt: 11, notadb: 26, cantopen: 14, ioerr: 10 } as const;
+const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as const;
 const NAMES = new Map<string, number>(
   Object.entries(RESULT).map(([name, code]) => [`SQLITE_${name.toUpperCase()}`, code]),
 );
@@ -60,6 +60,12 @@ export function isBusy(error: unknown): boolean {
 export function isDamaged(error: unknown): boolean {
   const code = resultCode(error);
   return code === RESULT.corrupt || code === RESULT.notadb;
+}
+
+/** Whether we may not write there. */
+export function isForbidden(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EACCES" || code === "EPERM" || code === "EROFS" || resultCode(error) === RESULT.readonly;
 }
 
 /** node:sqlite tells the code as a number, libsql its name. */

@@ -1,6 +1,9 @@
 /** Save first, then answer: holds a response until the session that it belongs to is saved. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { OutgoingHttpHeaders } from "node:http";
+import type { Readable } from "node:stream";
 import type { Response } from "express";
+import { TokenizerError } from "../errors.js";
 
 export interface CommitHooks {
   /** Saves what is to be saved. Nothing when there is nothing to save: then the answer goes out at once. */
@@ -35,13 +38,14 @@ export function commitBeforeAnswer(res: Response, hooks: CommitHooks): void {
     return res;
   }) as Response["writeHead"];
   res.flushHeaders = () => {
-    if (!answer.isHeld) Reflect.apply(flushHeaders, res, []);
+    if (!answer.isDeaf) Reflect.apply(flushHeaders, res, []);
   };
   res.on = res.addListener = ((event: string, listener: (...args: unknown[]) => void) => {
-    if (event === "drain") answer.drainListeners.push(listener);
-    return Reflect.apply(on, res, [event, listener]);
+    const result = Reflect.apply(on, res, [event, listener]);
+    if (event === "drain" && !isListening(res, listener)) answer.strayDrainListeners.push(listener);
+    return result;
   }) as Response["on"];
-  res.on("pipe", (source) => answer.sources.add(source));
+  res.on("pipe", (source: Readable) => answer.sources.add(source));
 }
 
 /**
@@ -56,20 +60,35 @@ interface Head {
   readonly statusCode: number;
   readonly statusMessage: string;
   readonly headers: OutgoingHttpHeaders;
+  readonly removals: Readonly<Record<string, unknown>>;
 }
+
+/**
+ * How Node remembers headers that were removed and that it would add by itself. Express removes Transfer-Encoding
+ * for a 304, and an error page in its place must have it.
+ */
+const REMOVALS = ["_removedConnection", "_removedContLen", "_removedTE", "sendDate"] as const;
+
+/** Whose error page is being made. */
+const errorPage = new AsyncLocalStorage<Answer>();
 
 class Answer {
   /** What is piped into the response, to be let go when the answer is taken back. */
-  readonly sources = new Set<{ unpipe(destination: Response): unknown }>();
-  /** A held write answers false, so it owes a `drain`; compression keeps such listeners from us. */
-  readonly drainListeners: Array<() => void> = [];
+  readonly sources = new Set<Readable>();
+  /** A held write answers false, so it owes a `drain`, also to listeners that compression keeps for its own stream. */
+  readonly strayDrainListeners: Array<() => void> = [];
 
   readonly #res: Response;
   readonly #hooks: CommitHooks;
   readonly #entry: Head;
   #state: State = "open";
   #isEnded = false;
+  #isAnnounced = false;
   #held: Array<() => unknown> = [];
+  /** What an error page that names no status has. */
+  #refusedStatus = 500;
+  /** The handler had not ended the answer that was taken back. */
+  #isUnfinished = false;
 
   constructor(res: Response, hooks: CommitHooks) {
     this.#res = res;
@@ -77,28 +96,36 @@ class Answer {
     this.#entry = headOf(res);
   }
 
-  get isHeld(): boolean {
-    return this.#state === "held";
+  /** Whether what the handler does to the headers now is not to be sent. */
+  get isDeaf(): boolean {
+    return this.#isHeld || this.#isLeftover();
   }
 
   write(send: () => boolean): boolean {
-    if (this.isHeld || this.#isEnded) return this.#queue(send);
-    if (this.#state === "open" && this.#hold(send)) return false;
+    if (this.#isHeld || this.#isEnded) return this.#queue(send);
+    if (this.#isLeftover() || (this.#state === "open" && this.#hold(send))) return false;
+    this.#nameStatus();
     return send();
   }
 
   end(send: () => unknown): void {
-    if (this.#isEnded) return;
-    if (this.isHeld) this.#queue(send);
+    if (this.#isEnded || this.#isLeftover()) return;
+    this.#nameStatus();
+    if (this.#isHeld) this.#queue(send);
     else if (this.#state === "refused" || !this.#hold(send)) send();
     this.#isEnded = true;
   }
 
   head(send: () => unknown): void {
-    if (this.isHeld) return;
+    if (this.isDeaf) return;
     if (this.#state === "open") this.#hooks.exposed();
-    if (this.#state !== "refused") this.#hooks.announce();
+    if (this.#state !== "refused" && !this.#isAnnounced) this.#hooks.announce();
+    this.#isAnnounced = true;
     send();
+  }
+
+  get #isHeld(): boolean {
+    return this.#state === "held";
   }
 
   /** Answers false, as a `write` does that has to wait. What comes after the end is dropped. */
@@ -115,6 +142,7 @@ class Answer {
       return false;
     }
     const head = headOf(this.#res);
+    this.#ignoreLateHeaders();
     this.#state = "held";
     this.#held = [send];
     saving.then(() => this.#release(head)).catch((error) => this.#refuse(error));
@@ -126,32 +154,76 @@ class Answer {
     this.#state = "sent";
     const results = this.#held.map((send) => send());
     this.#held = [];
-    if (!this.#isEnded && results.at(-1) !== false)
-      for (const listener of this.drainListeners) listener.call(this.#res);
+    if (!this.#isEnded && results.at(-1) !== false) this.#drain();
+  }
+
+  #drain(): void {
+    this.#res.emit("drain");
+    for (const listener of this.strayDrainListeners) if (!isListening(this.#res, listener)) listener.call(this.#res);
   }
 
   #refuse(error: unknown): void {
+    const res = this.#res;
     this.#state = "refused";
+    this.#isUnfinished = !this.#isEnded;
+    this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
     this.#isEnded = false;
     this.#held = [];
-    for (const source of this.sources) source.unpipe(this.#res);
-    // Half an answer is out already: cut off, it cannot be taken for a whole one.
-    if (this.#res.headersSent) this.#res.destroy();
-    else restore(this.#res, this.#entry);
-    this.#hooks.refuse(error);
+    for (const source of this.sources) this.#letGo(source);
+    errorPage.run(this, () => {
+      // Half an answer is out already: cut off, it cannot be taken for a whole one.
+      if (res.headersSent) res.destroy();
+      else restore(res, this.#entry);
+      this.#hooks.refuse(error);
+    });
+  }
+
+  #letGo(source: Readable): void {
+    source.unpipe(this.#res);
+    // Nobody reads it any more, and an open file for each refused answer would soon be too many.
+    const isOurs = source !== this.#res.req && source.readableFlowing === false;
+    if (isOurs) this.#res.once("close", () => source.destroy());
+  }
+
+  /**
+   * Node throws when a header comes after they were sent. For an answer that was held that would depend on how fast
+   * the store is; and Express's own error page, which may come long after the error, would end the process.
+   */
+  #ignoreLateHeaders(): void {
+    const res = this.#res;
+    for (const name of ["setHeader", "setHeaders", "appendHeader", "removeHeader", "writeHead"] as const) {
+      const change: (...args: never[]) => unknown = res[name];
+      const isLate = () => res.headersSent || this.#isLeftover();
+      Object.assign(res, { [name]: (...args: never[]) => (isLate() ? res : Reflect.apply(change, res, args)) });
+    }
+  }
+
+  /** An error page that names no status must not look like a good answer. */
+  #nameStatus(): void {
+    const isNamed = this.#state !== "refused" || this.#res.statusCode !== this.#entry.statusCode;
+    if (!isNamed) this.#res.statusCode = this.#refusedStatus;
+  }
+
+  /** Whether a handler that had not ended its answer, and cannot know that it was taken back, goes on with it. */
+  #isLeftover(): boolean {
+    return this.#state === "refused" && this.#isUnfinished && errorPage.getStore() !== this;
   }
 }
 
-function headOf(res: Response): Head {
-  return { statusCode: res.statusCode, statusMessage: res.statusMessage, headers: { ...res.getHeaders() } };
+function isListening(res: Response, listener: unknown): boolean {
+  return res.rawListeners("drain").some((other) => other === listener);
 }
 
-function restore(res: Response, { statusCode, statusMessage, headers }: Head): void {
+function headOf(res: Response): Head {
+  const removals = Object.fromEntries(REMOVALS.map((name) => [name, Reflect.get(res, name)]));
+  return { statusCode: res.statusCode, statusMessage: res.statusMessage, headers: { ...res.getHeaders() }, removals };
+}
+
+function restore(res: Response, { statusCode, statusMessage, headers, removals }: Head): void {
   if (res.headersSent) return;
   for (const name of res.getHeaderNames()) if (!(name in headers)) res.removeHeader(name);
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && res.getHeader(name) !== value) res.setHeader(name, value);
   }
-  res.statusCode = statusCode;
-  res.statusMessage = statusMessage;
+  Object.assign(res, { statusCode, statusMessage }, removals);
 }

@@ -1,0 +1,74 @@
+/** The real local backend, with trouble on demand. */
+import { jest } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
+
+type Call = "read" | "write" | "touch" | "remove";
+const CALLS: readonly Call[] = ["read", "write", "touch", "remove"];
+
+/** Waited for before the backend does its work. */
+export type Trouble = () => Promise<void>;
+
+/** The backend refuses, with an error such as an engine throws. */
+export const refuse: Trouble = async () => {
+  throw Object.assign(new Error("disk I/O error"), { code: "SQLITE_IOERR" });
+};
+
+/** The backend never answers. */
+export const hang: Trouble = () => new Promise(() => {});
+
+/** Holds each call until it is opened, for good. */
+export class Gate {
+  readonly trouble: Trouble;
+  #open: () => void = () => {};
+  #refuse: (error: Error) => void = () => {};
+
+  constructor() {
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#open = resolve;
+      this.#refuse = reject;
+    });
+    opened.catch(() => {});
+    this.trouble = () => opened;
+  }
+
+  open(): void {
+    this.#open();
+  }
+
+  refuse(): void {
+    this.#refuse(new Error("disk I/O error"));
+  }
+}
+
+/** Every local backend of the spec file that made it. */
+export class FailingBackend {
+  /** How often each was called. */
+  readonly calls: Record<Call, number> = { read: 0, write: 0, touch: 0, remove: 0 };
+  readonly #trouble = new Map<Call, Trouble>();
+
+  constructor() {
+    for (const call of CALLS) this.#wrap(call);
+  }
+
+  /** From now on this happens first. */
+  on(call: Call, trouble: Trouble): void {
+    this.#trouble.set(call, trouble);
+  }
+
+  /** No more trouble, and counted from zero. */
+  reset(): void {
+    this.#trouble.clear();
+    for (const call of CALLS) this.calls[call] = 0;
+  }
+
+  #wrap(call: Call): void {
+    const backend = this;
+    const work: (...args: never[]) => Promise<unknown> = LocalBackend.prototype[call];
+    async function troubled(this: LocalBackend, ...args: never[]) {
+      backend.calls[call]++;
+      await backend.#trouble.get(call)?.();
+      return Reflect.apply(work, this, args);
+    }
+    jest.spyOn(LocalBackend.prototype, call).mockImplementation(troubled as never);
+  }
+}
