@@ -4,5 +4,6 @@ import "./request.js";
 export type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backends/backend.js";
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
 export { type ListedSession, TokenStore, type TokenStoreEvents, type TokenStoreOptions } from "./session/store.js";
+export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users.js";
 export type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 export { type Health, type Tokenizer, type TokenizerOptions, tokenizer } from "./tokenizer.js";

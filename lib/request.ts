@@ -18,6 +18,8 @@ declare global {
     interface SignInOptions {
       /** The keys of the old session that the new one takes over. Default: none. */
       readonly keep?: readonly string[] | undefined;
+      /** What `sessions.users.list` calls the session: a device, say. Default: none. */
+      readonly label?: string | undefined;
     }
   }
 

@@ -13,6 +13,7 @@ import { RecordCodec } from "./session/record.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import { TokenStore } from "./session/store.js";
 import { Deadline } from "./session/turns.js";
+import { Users } from "./session/users.js";
 import { loadSettings } from "./settings/load.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";
 
@@ -37,6 +38,7 @@ export interface Tokenizer extends RequestHandler {
   /** Keys derived and backend reached; rejects with a `TokenizerError`. Requests are served without waiting for it. */
   readonly ready: Promise<void>;
   readonly store: TokenStore;
+  readonly users: Users;
   /** Asks the backend for a record. Never rejects; within `store_timeout`. */
   health(): Promise<Health>;
   /** Finishes what is under way, stops timers, closes the backend. A second call does nothing. */
@@ -76,6 +78,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
     codec,
     timeout: section.timeout * MINUTE,
     absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
+    sessionsPerUser: section.sessions_per_user,
     touchInterval: section.touch_interval * SECOND,
     storeTimeout,
     cookie: cookieOptions(settings),
@@ -100,6 +103,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   return Object.assign(sessions, {
     ready,
     store,
+    users: new Users(store),
     health: () => checkHealth(backend, storeTimeout),
     async close() {
       clearInterval(pruning);

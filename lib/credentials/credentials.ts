@@ -1,6 +1,6 @@
 /** The local authenticator's credentials: sealed into a session, and opened for one request. */
 import { inspect } from "node:util";
-import { shortName, storageKey } from "../session/id.js";
+import { shortName, storageKey } from "../session-id.js";
 import { isSealedWithOlderKey, open, type Place, seal } from "./envelope.js";
 import type { Keyring } from "./keyring.js";
 

@@ -2,7 +2,7 @@
 import { isSealedWithOlderKey, open, seal } from "../credentials/envelope.js";
 import type { Keyring } from "../credentials/keyring.js";
 import { TokenizerError } from "../errors.js";
-import { storageKey } from "./id.js";
+import { storageKey } from "../session-id.js";
 
 /** About a session, in clear even when the session is sealed. Times are milliseconds since 1970. */
 export interface RecordHead {
@@ -12,6 +12,9 @@ export interface RecordHead {
   readonly end?: number;
   /** The `cookie.maxAge` that the application set, in milliseconds; it replaces `timeout`. */
   readonly maxAge?: number;
+  /** Who is signed in, and the handle that the user's record lists this session by. */
+  readonly user?: string;
+  readonly handle?: string;
 }
 
 export interface SessionRecord {
@@ -81,6 +84,11 @@ export class RecordCodec {
   }
 }
 
+/** About a stored session, whether it is sealed or not; nothing where the record is damaged. */
+export function inspectHead(value: string): RecordHead | undefined {
+  return split(value).head;
+}
+
 /**
  * The session without its cookie, as the JSON text that is stored.
  *
@@ -135,7 +143,8 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  return head.v === FORMAT && isTime(head.created) && isTimeOrNone(head.end) && isTimeOrNone(head.maxAge);
+  const { v, created, end, maxAge, user, handle } = head;
+  return v === FORMAT && isTime(created) && [end, maxAge].every(isTimeOrNone) && [user, handle].every(isTextOrNone);
 }
 
 function isTime(value: unknown): value is number {
@@ -144,6 +153,10 @@ function isTime(value: unknown): value is number {
 
 function isTimeOrNone(value: unknown): value is number | undefined {
   return value === undefined || isTime(value);
+}
+
+function isTextOrNone(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === "string";
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

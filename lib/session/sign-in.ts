@@ -16,7 +16,7 @@ export async function signIn(
   req: Request,
   { store, sealer, now }: SigningContext,
   credentials: ExpressTokenizer.SignInCredentials,
-  { keep = [] }: ExpressTokenizer.SignInOptions = {},
+  { keep = [], label }: ExpressTokenizer.SignInOptions = {},
 ): Promise<void> {
   checkUser(credentials);
   const sealed = sealer && completeCredentials(credentials);
@@ -28,8 +28,7 @@ export async function signIn(
     session.username = credentials.username;
     delete session.credentials;
     if (sealed) session.credentials = sealer.seal(session.id, sealed, store.absoluteEnd(now()));
-    await store.commit(session);
-    if (store.isStored(old)) await removeOrTakeBack(store, old.id, session.id);
+    await store.replace(old, session, label);
   });
 }
 
@@ -52,17 +51,6 @@ async function exchangeSession(
     await work(session);
   } catch (error) {
     Object.assign(req, { session, sessionID });
-    throw error;
-  }
-}
-
-/** The new session has been written already: if the old one stays, the new one must not. */
-async function removeOrTakeBack(store: TokenStore, oldId: string, newId: string): Promise<void> {
-  try {
-    await store.remove(oldId);
-  } catch (error) {
-    // Best effort: its id was sent to nobody, so whatever is left of it only waits for its end.
-    await store.remove(newId).catch(() => {});
     throw error;
   }
 }

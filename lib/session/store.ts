@@ -4,7 +4,7 @@ import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import type { Backend, Entry, Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
-import { SESSION_PREFIX, shortName, storageKey } from "./id.js";
+import { SESSION_PREFIX, shortName, storageKey, USER_PREFIX, userKey } from "../session-id.js";
 import {
   firstExpected,
   isSameMaxAge,
@@ -18,8 +18,9 @@ import {
   withMaxAge,
 } from "./known.js";
 import { merge } from "./merge.js";
-import type { RecordCodec, RecordHead, SessionRecord } from "./record.js";
+import { inspectHead, type RecordCodec, type RecordHead, type SessionRecord } from "./record.js";
 import { Deadline, type Line, Turns } from "./turns.js";
+import { type ListedHandle, newHandle, UserIndex } from "./user-index.js";
 
 /** What a `TokenStore` works by. Times are milliseconds. */
 export interface TokenStoreOptions {
@@ -30,6 +31,8 @@ export interface TokenStoreOptions {
   readonly timeout: number;
   /** A session ends this long after sign-in, however busy. */
   readonly absoluteTimeout?: number | undefined;
+  /** How many sessions a user may have; the oldest gives way. */
+  readonly sessionsPerUser?: number | undefined;
   /** An unchanged session's expiry is rewritten at most this often; never less often than a tenth of its timeout. */
   readonly touchInterval: number;
   /** What a load, a save or a removal may take in all. */
@@ -60,6 +63,7 @@ type Callback<T = void> = (error?: unknown, result?: T) => void;
 
 /** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
 const JITTER = 5;
+const MINUTE = 60_000;
 /** The last moment that a Date can hold (ECMA-262). */
 const END_OF_TIME = 8.64e15;
 
@@ -70,6 +74,7 @@ export class TokenStore extends session.Store {
   readonly #options: TokenStoreOptions;
   readonly #backend: Backend;
   readonly #turns = new Turns<StoredRecord>();
+  readonly #users: UserIndex;
   readonly #known = new WeakMap<object, Known>();
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #replacing = new WeakSet<object>();
@@ -80,6 +85,9 @@ export class TokenStore extends session.Store {
     super();
     this.#options = options;
     this.#backend = options.backend;
+    const { backend, now, sessionsPerUser: limit, timeout, storeTimeout } = options;
+    const headOf = (stored: StoredRecord) => this.#liveHeadOf(stored);
+    this.#users = new UserIndex({ backend, headOf, now, limit, timeout, grace: Math.max(MINUTE, 2 * storeTimeout) });
   }
 
   // --- express-session's side: callbacks, and objects of its own classes -----------------------------
@@ -187,10 +195,54 @@ export class TokenStore extends session.Store {
     return isDue;
   }
 
+  /** Writes a new session, then removes the one whose place it takes; if that fails, neither has happened. */
+  async replace(old: Session & SessionData, session: Session & SessionData, label?: string): Promise<void> {
+    const state = snapshot(session);
+    await this.#timed(async (deadline, codec) => {
+      await this.#saveWithin({ sid: session.id, session, mine: state, label, deadline, codec });
+      if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
+      if (!this.isStored(old)) return;
+      try {
+        await this.#removeWithin(old.id, deadline);
+      } catch (error) {
+        // Best effort: its id was sent to nobody, so whatever is left of it only waits for its end.
+        await this.remove(session.id).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
   /** Removes a session; answers whether it was there. */
   async remove(sid: string): Promise<boolean> {
-    const key = storageKey(sid);
-    return this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.remove(key)));
+    return this.#timed((deadline) => this.#removeWithin(sid, deadline));
+  }
+
+  // --- for `sessions.users` ------------------------------------------------------------------------
+
+  /** The user's live sessions, the oldest first. Times are milliseconds since 1970. */
+  async sessionsOf(username: string): Promise<Array<ListedHandle & { lastSeen: number; expires: number }>> {
+    const live = await this.#timed((deadline) => this.#users.live(userKey(username), deadline));
+    return live.map(({ head, expires, ...handle }) => {
+      const lastSeen = expires - (head.maxAge ?? this.#options.timeout);
+      return { ...handle, lastSeen, expires: Math.min(expires, this.#endOf(head)) };
+    });
+  }
+
+  /** Ends those of the user's sessions that are meant; answers how many. */
+  async endSessionsOf(username: string, isMeant: (handle: ListedHandle) => boolean): Promise<number> {
+    return this.#timed((deadline) => this.#users.end(userKey(username), isMeant, deadline));
+  }
+
+  /** Ends the sessions of all users, each within `store_timeout`; answers how many. */
+  async endSessionsOfEveryone(): Promise<number> {
+    this.#checkOpen();
+    let count = 0;
+    for await (const { key } of this.#backend.entries()) {
+      if (key.startsWith(USER_PREFIX)) {
+        count += await this.#timed((deadline) => this.#users.end(key, () => true, deadline));
+      }
+    }
+    return count;
   }
 
   /** The absolute end that a session saved now with this user would have. */
@@ -202,6 +254,7 @@ export class TokenStore extends session.Store {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#turns.idle();
+    await this.#users.idle();
   }
 
   // --- the work ------------------------------------------------------------------------------------
@@ -234,26 +287,64 @@ export class TokenStore extends session.Store {
   }
 
   #save(sid: string, session: object, mine: Snapshot): Promise<void> {
+    return this.#timed((deadline, codec) => this.#saveWithin({ sid, session, mine, deadline, codec }));
+  }
+
+  #saveWithin({ sid, session, mine, label, deadline, codec }: SaveRequest): Promise<void> {
     const key = storageKey(sid);
-    return this.#timed((deadline, codec) =>
-      this.#turns.take(key, deadline, async (line) => {
-        const known = this.#known.get(session);
-        if (known?.gone || (known && isSaved(known, mine))) return;
-        if (!known && mine.isLetGo) return this.#discard(key);
-        const written = await this.#write(
-          { sid, key, known, mine, deadline, line, codec },
-          firstExpected(known, session),
-        );
-        if (written) this.#known.set(session, written);
-        else this.#discard(key, known);
-      }),
-    );
+    return this.#turns.take(key, deadline, async (line) => {
+      const known = this.#known.get(session);
+      if (known?.gone || (known && isSaved(known, mine))) return;
+      if (!known && mine.isLetGo) return this.#discard(key);
+      const save: Save = { sid, key, known, mine, head: this.#headOf(mine, known), deadline, line, codec };
+      const expected = firstExpected(known, session);
+      const written = isSignIn(mine, known)
+        ? await this.#writeListed(save, expected, label)
+        : await this.#write(save, expected);
+      if (written) this.#known.set(session, written);
+      else this.#discard(key, known);
+      await this.#unlist(known?.head, written?.head, deadline);
+    });
+  }
+
+  /** A save that signs a user in: listed before it is written, and taken back if it was ended meanwhile. */
+  async #writeListed(save: Save, expected: Expected, label: string | undefined): Promise<Known | undefined> {
+    const { key, mine, deadline } = save;
+    const user = String(mine.username);
+    const handle = { id: newHandle(), key, created: this.#options.now(), label };
+    await this.#users.add(userKey(user), handle, deadline);
+    const written = await this.#write({ ...save, head: { ...save.head, user, handle: handle.id } }, expected);
+    if (!written || (await this.#users.confirm(userKey(user), handle.id, deadline))) return written;
+    await deadline.race(this.#backend.remove(key));
+    throw new TokenizerError("SESSION_REVOKED", "The user's sessions were ended during this sign-in. Sign in again.");
+  }
+
+  /** The user that a session no longer belongs to does not list it any more. */
+  async #unlist(before: RecordHead | undefined, after: RecordHead | undefined, deadline: Deadline): Promise<void> {
+    const { user, handle } = before ?? {};
+    if (user === undefined || handle === undefined || handle === after?.handle) return;
+    try {
+      await this.#users.drop(userKey(user), [handle], deadline);
+    } catch (error) {
+      // The session itself is over or somebody else's: a handle left behind is dropped when it is met.
+      this.#options.warn(`A session that is over is still listed: ${messageOf(error)}`);
+    }
+  }
+
+  async #removeWithin(sid: string, deadline: Deadline): Promise<boolean> {
+    const key = storageKey(sid);
+    return this.#turns.take(key, deadline, async () => {
+      const stored = await deadline.race(this.#backend.read(key));
+      const wasThere = await deadline.race(this.#backend.remove(key));
+      await this.#unlist(stored && inspectHead(stored.value), undefined, deadline);
+      return wasThere;
+    });
   }
 
   /** Writes, merging with whoever wrote meanwhile. Answers what is known then, or nothing if the session is gone. */
   async #write(save: Save, expected: Expected): Promise<Known | undefined> {
-    const { sid, key, known, mine, deadline, line, codec } = save;
-    let record: SessionRecord = { head: this.#headOf(mine, known), text: mine.text };
+    const { sid, key, mine, head, deadline, line, codec } = save;
+    let record: SessionRecord = { head, text: mine.text };
     // What this process wrote last needs no failing write to be found out.
     let current = typeof expected === "object" && line.memo?.version !== expected.version ? line.memo : undefined;
     for (let tries = 1; ; tries++) {
@@ -280,22 +371,23 @@ export class TokenStore extends session.Store {
     }
   }
 
-  #merge({ sid, mine, known, codec }: Save, current: StoredRecord): SessionRecord {
+  #merge({ sid, mine, known, head, codec }: Save, current: StoredRecord): SessionRecord {
     const theirs = codec.decode(sid, current.value);
     // What does not open any more cannot be merged with: mine is all there is.
-    if (!theirs) return { head: this.#headOf(mine, known), text: mine.text };
+    if (!theirs) return { head, text: mine.text };
     const base = known?.text ?? "{}";
     const text = merge(base, mine.text, theirs.text);
-    const signedIn = mine.username !== known?.username;
-    const head = signedIn ? this.#headOf(mine, known) : withMaxAge(theirs.head, mine, known);
-    return { head, text };
+    const isOtherUser = mine.username !== known?.username;
+    return { head: isOtherUser ? head : withMaxAge(theirs.head, mine, known), text };
   }
 
   #headOf(mine: Snapshot, known: Known | undefined): RecordHead {
     const now = this.#options.now();
-    const isSignIn = !known || mine.username !== known.username;
-    const end = isSignIn ? this.absoluteEnd(now) : known.head.end;
-    const { end: _, ...rest } = known?.head ?? { created: now };
+    const head = known?.head ?? { created: now };
+    if (known && mine.username === known.username) return withMaxAge(head, mine, known);
+    // Somebody else, or nobody: the absolute end counts from here.
+    const { end: _end, user: _user, handle: _handle, ...rest } = head;
+    const end = this.absoluteEnd(now);
     return withMaxAge(end === undefined ? rest : { ...rest, end }, mine, known);
   }
 
@@ -303,18 +395,23 @@ export class TokenStore extends session.Store {
     const known = this.#known.get(session);
     const maxAge = maxAgeOf(session);
     if (known && !isSameMaxAge(maxAge, known.maxAge)) return this.#set(sid, session);
-    const state = known ?? { maxAge, expires: 0 };
+    const state = known ?? { maxAge, expires: 0, head: undefined };
     if (this.#isTouchDue(state)) await this.#touch(storageKey(sid), state);
   }
 
-  async #touch(key: string, state: { maxAge: number | undefined; expires: number }): Promise<void> {
+  async #touch(key: string, state: Touched): Promise<void> {
     const expires = this.#expiryOf(state.maxAge);
     state.expires = expires;
+    const user = state.head?.user;
     try {
-      await this.#timed((deadline) => this.#turns.take(key, deadline, () => this.#backend.touch(key, expires)));
+      await this.#timed(async (deadline) => {
+        const idle = expires - this.#options.now();
+        if (user !== undefined) await this.#users.keep(userKey(user), idle, deadline);
+        await this.#turns.take(key, deadline, () => this.#backend.touch(key, expires));
+      });
     } catch (error) {
-      if (!this.#closed)
-        this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
+      if (this.#closed) return;
+      this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
     }
   }
 
@@ -351,9 +448,8 @@ export class TokenStore extends session.Store {
   }
 
   async *#live(): AsyncGenerator<Entry> {
-    const codec = await this.#options.codec;
     for await (const entry of this.#entries()) {
-      const head = codec.inspect(entry.value)?.head;
+      const head = inspectHead(entry.value);
       if (!head || !this.#isOver(head)) yield entry;
     }
   }
@@ -363,6 +459,11 @@ export class TokenStore extends session.Store {
     for await (const entry of this.#backend.entries()) {
       if (entry.key.startsWith(SESSION_PREFIX)) yield entry;
     }
+  }
+
+  #liveHeadOf(stored: StoredRecord): RecordHead | undefined {
+    const head = inspectHead(stored.value);
+    return head && !this.#isOver(head) ? head : undefined;
   }
 
   #isOver(head: RecordHead): boolean {
@@ -432,14 +533,40 @@ export class TokenStore extends session.Store {
   }
 }
 
+/** A save that was asked for. */
+interface SaveRequest {
+  readonly sid: string;
+  readonly session: object;
+  readonly mine: Snapshot;
+  /** What the user's record calls the session, if this is a sign-in. */
+  readonly label?: string | undefined;
+  readonly deadline: Deadline;
+  readonly codec: RecordCodec;
+}
+
+/** A save whose turn has come. */
 interface Save {
   readonly sid: string;
   readonly key: string;
   readonly known: Known | undefined;
   readonly mine: Snapshot;
+  /** What the record's head is to be, unless another writer's is merged in. */
+  readonly head: RecordHead;
   readonly deadline: Deadline;
   readonly line: Line<StoredRecord>;
   readonly codec: RecordCodec;
+}
+
+/** What a touch needs to know, and moves on. */
+interface Touched {
+  readonly maxAge: number | undefined;
+  readonly head: RecordHead | undefined;
+  expires: number;
+}
+
+function isSignIn(mine: Snapshot, known: Known | undefined): boolean {
+  const { username } = mine;
+  return typeof username === "string" && username !== "" && username !== known?.username;
 }
 
 function asTokenizerError(error: unknown): TokenizerError {

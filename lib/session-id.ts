@@ -1,0 +1,28 @@
+/** What session ids and user names are called where they must not be known: in the store and in the log. */
+import { createHash } from "node:crypto";
+
+/** Stand before the keys of the two kinds of records. */
+export const SESSION_PREFIX = "session:";
+export const USER_PREFIX = "user:";
+
+/**
+ * The key that a session is stored under. A session id has 192 random bits, so a plain hash cannot be
+ * guessed back.
+ */
+export function storageKey(sessionId: string): string {
+  return SESSION_PREFIX + hash(sessionId);
+}
+
+/** The key of the record of a user's sessions. Names match exactly. */
+export function userKey(username: string): string {
+  return USER_PREFIX + hash(username);
+}
+
+/** A short name for log lines: the beginning of the hash. */
+export function shortName(key: string): string {
+  return key.slice(SESSION_PREFIX.length, SESSION_PREFIX.length + 12);
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("base64url");
+}
