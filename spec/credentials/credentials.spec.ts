@@ -4,7 +4,7 @@ import { LocalBackend } from "../../lib/backends/local.js";
 import { sealWith } from "../../lib/credentials/envelope.js";
 import { makeKeyring } from "../../lib/credentials/keyring.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { shortName, storageKey } from "../../lib/session/id.js";
+import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, MINUTE, SAFE_PASSWORD, startApp, type Visitor } from "../support/app.js";
 import { changeStored, readStored } from "../support/stored.js";
 

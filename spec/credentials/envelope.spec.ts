@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { isSealedWithOlderKey, open, type Place, seal, sealWith } from "../../lib/credentials/envelope.js";
 import type { Key, Keyring } from "../../lib/credentials/keyring.js";
-import { storageKey } from "../../lib/session/id.js";
+import { storageKey } from "../../lib/session-id.js";
 
 const KEY: Key = {
   id: "6h3vaj62TVw",

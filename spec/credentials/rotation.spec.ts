@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { shortName, storageKey } from "../../lib/session/id.js";
+import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, cookiesOf, startApp, temporaryFolder, type Visitor } from "../support/app.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
 

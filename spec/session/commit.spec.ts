@@ -19,7 +19,7 @@ import compression from "compression";
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from "express";
 import express4 from "express4";
 import { TokenizerError } from "../../lib/errors.js";
-import { shortName, storageKey } from "../../lib/session/id.js";
+import { shortName, storageKey } from "../../lib/session-id.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
 import { FailingBackend, Gate, hang, refuse } from "../support/failing-backend.js";
 

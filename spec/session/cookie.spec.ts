@@ -6,7 +6,7 @@ import { sign } from "cookie-signature";
 import type { Express, Request, Response } from "express";
 import session from "express-session";
 import { TokenizerError } from "../../lib/errors.js";
-import { storageKey } from "../../lib/session/id.js";
+import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { tokenizer } from "../../lib/tokenizer.js";
 import { type App, cookiesOf, MINUTE, SAFE_PASSWORD, startApp, temporaryFolder } from "../support/app.js";

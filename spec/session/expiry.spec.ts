@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
-import { shortName, storageKey } from "../../lib/session/id.js";
+import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, type AppOptions, Clock, MINUTE, startApp, type Visitor } from "../support/app.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { storageKey } from "../../lib/session/id.js";
+import { storageKey } from "../../lib/session-id.js";
 import { type App, cookiesOf, MINUTE, startApp, type Visitor } from "../support/app.js";
 import { Gate } from "../support/gate.js";
 import { countBackendCalls, readStored } from "../support/stored.js";

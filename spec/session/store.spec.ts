@@ -7,8 +7,8 @@ import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { storageKey } from "../../lib/session-id.js";
 import type { TokenStore } from "../../lib/session/store.js";
+import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
 

@@ -1,7 +1,7 @@
 /** What lies in an application's folder, seen and changed by somebody who can write to it. */
 import { jest } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
-import { storageKey } from "../../lib/session/id.js";
+import { storageKey } from "../../lib/session-id.js";
 import type { App } from "./app.js";
 
 /** A session's record as it is stored: its head, and its own fields. */
