@@ -307,7 +307,7 @@ describe("row 24: no secret anywhere", () => {
     expect(error).toBeInstanceOf(TokenizerError);
     expect((error as TokenizerError).cause).toBe(fault);
     const [key = ""] = write.mock.calls[0] ?? [];
-    expect(key).toMatch(/^session:[\w-]{43}$/);
+    expect(key).toMatch(/^(user|session):[\w-]{43}$/);
     for (const text of shownForms(error).forms) expect(text).not.toContain(PASSWORD);
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { storageKey } from "../../lib/session-id.js";
+import { storageKey, userKey } from "../../lib/session-id.js";
 import { type App, cookiesOf, MINUTE, startApp, type Visitor } from "../support/app.js";
 import { Gate } from "../support/gate.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
@@ -160,7 +160,7 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       const write = jest.spyOn(LocalBackend.prototype, "write");
       const remove = jest.spyOn(LocalBackend.prototype, "remove");
       await visitor.signIn("ada", PASSWORD);
-      expect(write.mock.calls.map(([key]) => key)).toEqual([storageKey(visitor.id)]);
+      expect(write.mock.calls.map(([key]) => key)).toEqual([userKey("ada"), storageKey(visitor.id)]);
       expect(remove.mock.calls).toEqual([[before]]);
       expect(write.mock.invocationCallOrder[0]).toBeLessThan(remove.mock.invocationCallOrder[0] ?? 0);
     });
@@ -170,7 +170,8 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       const visitor = app.visitor();
       const answer = await visitor.signIn("ada", PASSWORD);
       expect(cookiesOf(answer)).toHaveLength(1);
-      expect(backend.calls).toEqual({ read: 0, write: 1, touch: 0, remove: 0 });
+      // The user's record is read, written, and looked at again.
+      expect(backend.calls).toEqual({ read: 2, write: 2, touch: 0, remove: 0 });
     });
 
     test("twice in one request leaves the second session alone", async () => {
