@@ -100,6 +100,33 @@ export function textOf(session: object): string {
   return isTooDeep(text) ? refuse(fields) : text;
 }
 
+/**
+ * Refuses what the backend could not keep, before it is sent.
+ *
+ * @param value the encoded record
+ * @param text the session's own fields
+ * @param limit in bytes; none if missing
+ * @throws TokenizerError `SESSION_TOO_LARGE`, naming the largest keys
+ */
+export function refuseTooLarge(value: string, text: string, limit: number | undefined): void {
+  const size = Buffer.byteLength(value);
+  if (limit === undefined || size <= limit) return;
+  const fields = Object.entries(JSON.parse(text) as Record<string, unknown>);
+  const largest = fields
+    .map(([key, field]) => ({ key, size: Buffer.byteLength(JSON.stringify(field)) }))
+    .sort((one, other) => other.size - one.size)
+    .slice(0, 3);
+  throw new TokenizerError(
+    "SESSION_TOO_LARGE",
+    `The session has ${inKilobytes(size)}, and the store keeps at most ${inKilobytes(limit)}. ` +
+      `Its largest keys: ${largest.map((field) => `${field.key} (${inKilobytes(field.size)})`).join(", ")}.`,
+  );
+}
+
+function inKilobytes(bytes: number): string {
+  return `${(bytes / 1024).toFixed(1)} KB`;
+}
+
 function stringify(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);

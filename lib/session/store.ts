@@ -18,7 +18,7 @@ import {
   withMaxAge,
 } from "./known.js";
 import { merge } from "./merge.js";
-import { inspectHead, type RecordCodec, type RecordHead, type SessionRecord } from "./record.js";
+import { inspectHead, type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
 import { Deadline, type Line, Turns } from "./turns.js";
 import { type ListedHandle, newHandle, UserIndex } from "./user-index.js";
 
@@ -352,11 +352,9 @@ export class TokenStore extends session.Store {
         record = this.#merge(save, current);
         expected = { version: current.version };
       }
-      const stored = {
-        value: codec.encode(sid, record),
-        version: newVersion(),
-        expires: this.#expiryOf(record.head.maxAge),
-      };
+      const value = codec.encode(sid, record);
+      refuseTooLarge(value, record.text, this.#backend.maxValueBytes);
+      const stored = { value, version: newVersion(), expires: this.#expiryOf(record.head.maxAge) };
       if (await deadline.race(this.#backend.write(key, stored, expected))) {
         line.memo = stored;
         return knownAfter(mine, record, stored);
