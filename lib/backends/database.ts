@@ -1,7 +1,7 @@
 /** The database of the local backend: recognised or made, and its statements. */
 import { statSync } from "node:fs";
 import { TokenizerError } from "../errors.js";
-import type { Database } from "./sqlite.js";
+import { type Database, damage } from "./sqlite.js";
 
 /** Written into the file's header, so that another program's database is never taken for ours: "tokn". */
 const APPLICATION_ID = 0x746f6b6e;
@@ -49,7 +49,7 @@ function refuseTruncated(database: Database, file: string): void {
   const { page_size: page } = database.prepare("PRAGMA page_size").get() as { page_size: number };
   const logged = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   if (logged > 0 || statSync(file).size >= count * page) return;
-  throw Object.assign(new Error("pages are missing"), { code: "SQLITE_CORRUPT" });
+  throw damage("pages are missing");
 }
 
 /** All statements, once for each connection. */

@@ -219,8 +219,14 @@ export class LocalBackend implements Backend {
   }
 }
 
-/** Device and inode; nothing when the file is gone. */
+/** Device and inode; nothing when the file is gone, or its folder is none any more. */
 function identityOf(file: string): string | undefined {
-  const found = statSync(file, { throwIfNoEntry: false });
-  return found && `${found.dev}:${found.ino}`;
+  try {
+    const { dev, ino } = statSync(file);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
 }

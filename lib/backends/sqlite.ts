@@ -21,9 +21,6 @@ export type EngineName = "node:sqlite" | "libsql";
 
 /** SQLite's result codes (sqlite.org/rescode.html), without the extended part. */
 const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as const;
-const NAMES = new Map<string, number>(
-  Object.entries(RESULT).map(([name, code]) => [`SQLITE_${name.toUpperCase()}`, code]),
-);
 
 /**
  * Loads the engine: Node's own where there is one.
@@ -50,6 +47,11 @@ export function hasNodeSqlite(): boolean {
   return major > 22 || (major === 22 && minor >= 13);
 }
 
+/** Damage that the engines do not notice by themselves. */
+export function damage(message: string): Error {
+  return Object.assign(new Error(message), { errcode: RESULT.corrupt });
+}
+
 /** Whether another connection holds the lock that was wanted. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
@@ -68,11 +70,9 @@ export function isForbidden(error: unknown): boolean {
   return code === "EACCES" || code === "EPERM" || code === "EROFS" || resultCode(error) === RESULT.readonly;
 }
 
-/** node:sqlite tells the code as a number, libsql its name. */
+/** node:sqlite and libsql keep it under different names; libsql's `code` has no name for most extended codes. */
 function resultCode(error: unknown): number | undefined {
-  const { errcode, code } = error as { errcode?: unknown; code?: unknown };
-  if (typeof errcode === "number") return errcode & 0xff;
-  if (typeof code !== "string") return undefined;
-  const base = code.split("_").slice(0, 2).join("_");
-  return NAMES.get(base);
+  const { errcode, rawCode } = error as { errcode?: unknown; rawCode?: unknown };
+  const code = errcode ?? rawCode;
+  return typeof code === "number" ? code & 0xff : undefined;
 }
