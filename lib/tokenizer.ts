@@ -128,6 +128,7 @@ function makeMiddleware({ settings, store, keyring, now, warn }: Parts): Request
   const cookie = new SessionCookie(cookieSettings, secrets, warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
+  const { generate } = store;
   const load = session({
     store,
     secret: [...secrets],
@@ -136,6 +137,8 @@ function makeMiddleware({ settings, store, keyring, now, warn }: Parts): Request
     resave: false,
     saveUninitialized: false,
   });
+  // Somebody who gave the store to a session() of their own meanwhile is not overruled.
+  if (generate) store.generate = generate;
   const warnOfProxy = proxyWarning(warn);
 
   return function sessions(req, res, next) {

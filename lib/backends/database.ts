@@ -52,6 +52,11 @@ function refuseTruncated(database: Database, file: string): void {
   throw damage("pages are missing");
 }
 
+/** Moves what the write-ahead log holds into the database. Left to the next who opens it while others use it. */
+export function emptyLog(database: Database): void {
+  database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+}
+
 /** All statements, once for each connection. */
 export function prepare(database: Database) {
   // What is no time cannot be answered as a number by every engine; as null it is recognised, and passed over.

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/promises";
 import { TokenizerError } from "../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backend.js";
-import { prepare, setUp } from "./database.js";
+import { emptyLog, prepare, setUp } from "./database.js";
 import { makePrivateFile, preparePrivateFolder } from "./folder.js";
 import {
   type Database,
@@ -119,7 +119,12 @@ export class LocalBackend implements Backend {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#drop();
+    // Node's engine empties the log when the last connection closes, libsql does not: and the log has what was removed.
+    try {
+      if (this.#handle) emptyLog(this.#handle.database);
+    } finally {
+      this.#drop();
+    }
   }
 
   /** A change that was acknowledged must be in the file that others find. */

@@ -168,7 +168,6 @@ class Answer {
     this.#isUnfinished = !this.#isEnded;
     this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
     this.#isEnded = false;
-    this.#held = [];
     for (const source of this.sources) this.#letGo(source);
     errorPage.run(this, () => {
       // Half an answer is out already: cut off, it cannot be taken for a whole one.

@@ -696,6 +696,14 @@ describe.each(ENGINES)("on %s", (engine) => {
   });
 
   describe("closing", () => {
+    test("leaves no log behind, so nothing that was removed either", async () => {
+      const backend = make(engine);
+      await backend.write("k", record(), "any");
+      await backend.remove("k");
+      await backend.close();
+      expect(statSync(join(path, "sessions.db-wal"), { throwIfNoEntry: false })?.size ?? 0).toBe(0);
+    });
+
     test("69: each call after close is refused, and the file is not opened again", async () => {
       const backend = make(engine);
       await backend.write("k", record(), "any");

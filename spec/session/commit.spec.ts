@@ -10,7 +10,7 @@ import {
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pipeline, Readable } from "node:stream";
+import { PassThrough, pipeline, Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { setImmediate as nextLoop, setTimeout as sleep } from "node:timers/promises";
 import { brotliDecompressSync } from "node:zlib";
@@ -127,6 +127,9 @@ const NAMES = Object.keys(KINDS);
 
 const backend = new FailingBackend();
 const servers: Served[] = [];
+/** What is put into it is done, as a pool of connections does, outside of the context that it came from. */
+const queue: Array<() => unknown> = [];
+const queueing = setInterval(() => queue.shift()?.(), 1);
 let sessions: Tokenizer;
 /** Gives up soon. */
 let impatient: Tokenizer;
@@ -149,6 +152,7 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
+  clearInterval(queueing);
   await Promise.all([sessions.close(), impatient.close()]);
   jest.restoreAllMocks();
   rmSync(folder, { recursive: true, force: true });
@@ -310,18 +314,33 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       expect(client.errors).toEqual([]);
     });
 
-    test("takes what the handler does after it went out just as calmly", async () => {
+    test("takes what the handler does after it went out just as calmly, and saves nothing more", async () => {
       const client = await answerWith({ release }, (req, res) => {
         change(req);
         res.on("finish", () => {
           res.append("X-Own", "late").status(500).set("X-Late", "late").removeHeader("X-Own");
           res.writeHead(500, { "X-Late": "late" });
+          req.session.seen = "late";
           res.json({ late: true });
         });
         res.send("one");
       });
       expect(await client.ask("/")).toMatchObject({ status: 200, text: "one" });
       await client.expectReusable();
+      expect(backend.calls.write).toBe(1);
+    });
+
+    test("is no event, though the session is changed behind it", async () => {
+      const told: unknown[] = [];
+      sessions.store.on("uncommitted", (event) => told.push(event));
+      const client = await answerWith({ release }, (req, res) => {
+        change(req);
+        res.send("one");
+        req.session.seen = "late";
+      });
+      const cookie = cookieOf(await client.ask("/"));
+      expect((await client.ask("/seen", { cookie })).text).toBe("/");
+      expect(told).toEqual([]);
     });
 
     test("calls the callbacks of write and end, in order", async () => {
@@ -499,6 +518,12 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       }
     });
 
+    test("an error page from a queue that loses the asynchronous context is sent, if the answer was ended", async () => {
+      const client = await answerWith({ release }, (req, res) => change(req) && dress(res).send(SMALL));
+      backend.on("write", refuse);
+      await expectErrorPage(client, await client.ask("/", { page: "queued" }), { page: "queued" });
+    });
+
     test.each(["bare", "slow bare"] as const)("a %s error page, which names no status, is no 200", async (page) => {
       const client = await answerWith({ release }, (req, res) => change(req) && dress(res).send(SMALL));
       backend.on("write", refuse);
@@ -519,6 +544,33 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       backend.on("write", refuse);
       await expectErrorPage(client, await client.ask("/"));
       await until(() => source?.closed);
+    });
+
+    test("leaves a source alone that somebody else reads, too", async () => {
+      let elsewhere: Promise<string> | undefined;
+      const client = await answerWith({ release }, (req, res) => {
+        change(req);
+        const source = createReadStream(LARGE_FILE);
+        elsewhere = textOf(source.pipe(new PassThrough()));
+        source.pipe(res);
+      });
+      backend.on("write", refuse);
+      await expectErrorPage(client, await client.ask("/"));
+      expect((await elsewhere)?.length).toBe(LARGE.length);
+    });
+
+    test("leaves the request alone that was piped back, and with it the connection", async () => {
+      const client = await answerWith({ release }, (req, res) => {
+        change(req);
+        req.pipe(res);
+      });
+      backend.on("write", refuse);
+      const talk = client.talk("POST / HTTP/1.1", "Content-Length: 8", "X-Page: custom");
+      talk.socket.write("half");
+      await until(() => talk.received.endsWith(PAGE));
+      talk.socket.write(`half${linesFor("GET /seen HTTP/1.1")}`);
+      await until(() => talk.received.endsWith("nothing"));
+      expect(talk.received.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 503", "HTTP/1.1 200"]);
     });
 
     test("leaves headers alone that stood before the sessions came", async () => {
@@ -589,7 +641,8 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
         res.end("whole");
       });
       backend.on("write", refuse);
-      await expect(client.ask("/")).rejects.toThrow(CUT);
+      // Not all error handlers look whether there is an answer already, and pass the error on to Express, which cuts.
+      await expect(client.ask("/", { page: "careless" })).rejects.toThrow(CUT);
       expect(client.errors).toEqual([expect.any(TokenizerError)]);
       expect(backend.calls.write).toBe(1);
       await client.expectReusable();
@@ -831,7 +884,7 @@ interface ServeOptions {
 }
 
 /** How an error is answered: by Express, or by the application. */
-type Page = "default" | "custom" | "slow" | "file" | "bare" | "slow bare";
+type Page = "default" | "custom" | "slow" | "file" | "queued" | "bare" | "slow bare" | "careless";
 
 function openSessions(name: string, seconds: number): Tokenizer {
   const section = { type: "local", path: join(folder, name), cloud: false, store_timeout: seconds } as const;
@@ -861,6 +914,7 @@ async function serve(options: ServeOptions, addRoutes: (app: Express) => unknown
     if (!req.originalUrl.startsWith("/control")) errors.push(error);
     // Express prints it, and it must not tell the errors apart.
     error.stack = "the stack";
+    if (req.get("x-page") === "careless") return;
     if (res.headersSent) return next(error);
     answerError(error, (req.get("x-page") ?? "default") as Page, res, next).catch(next);
   });
@@ -883,6 +937,7 @@ async function answerError(error: Error & { status?: number }, page: Page, res: 
   if (page.startsWith("slow")) await sleep(5);
   if (page.endsWith("bare")) return res.end("bare");
   res.status(error.status ?? 500).set({ "X-Page": page, "Cache-Control": "no-store" });
+  if (page === "queued") return queue.push(() => res.send(PAGE));
   if (page === "file") return res.sendFile(PAGE_FILE, { cacheControl: false });
   return res.send(PAGE);
 }
