@@ -9,6 +9,7 @@ import { notesRoutes } from "./notes.js";
 import { notesClient } from "./notes-client.js";
 import { ROOT } from "./root.js";
 import { sameOriginOnly } from "./same-origin.js";
+import { sessionsRoutes } from "./sessions.js";
 import { isSignedIn, signingIn } from "./signing-in.js";
 
 export interface AppOptions {
@@ -17,9 +18,11 @@ export interface AppOptions {
   readonly upstream: URL;
   /** Takes a line about every failure; none of them holds a secret. Default: standard error. */
   readonly log?: Log;
+  /** The time in milliseconds since 1970, for specs: the same that the sessions have. */
+  readonly now?: () => number;
 }
 
-export function createApp({ sessions, upstream, log = console.error }: AppOptions): Express {
+export function createApp({ sessions, upstream, log = console.error, now = Date.now }: AppOptions): Express {
   const notes = notesClient(upstream);
   const app = express();
 
@@ -36,6 +39,7 @@ export function createApp({ sessions, upstream, log = console.error }: AppOption
   app.get("/", (req, res) => res.redirect(303, isSignedIn(req) ? "/notes" : "/sign-in"));
   app.use(signingIn(notes));
   app.use(notesRoutes(notes));
+  app.use(sessionsRoutes(sessions, now));
 
   app.use(notFound);
   app.use(failures(log));

@@ -40,6 +40,7 @@ export function failures(log: Log): ErrorRequestHandler {
 }
 
 function explain(error: unknown, req: Request, res: Response): [number, Problem] {
+  if (error instanceof TokenizerError && error.code === "SESSION_REVOKED") return [503, ENDED_MEANWHILE];
   if (error instanceof TokenizerError && error.status === 503) return [503, storeFailed(req, res)];
   if (error instanceof ServiceUnreachable) return [502, serviceDown(req)];
   const status = clientFault(error);
@@ -56,6 +57,14 @@ const NOT_UNDERSTOOD: Problem = {
   title: "That could not be read",
   text: ["What your browser sent was too large or was not a form of ours. Nothing was done with it."],
   actions: [{ href: "/", label: "Go to the start" }],
+};
+
+const ENDED_MEANWHILE: Problem = {
+  title: "Your sign-in was ended from elsewhere",
+  text: [
+    "While you were signing in, another browser of yours had sessions ended, this one among them. You were not signed in.",
+  ],
+  actions: [{ href: "/sign-in", label: "Sign in again" }],
 };
 
 function serviceDown(req: Request): Problem {
@@ -85,6 +94,13 @@ function storeFailed(req: Request, res: Response): Problem {
         text: [cause, `${noteOutcome(res)} Here it is; sending it again cannot add it twice.`],
         actions: [],
         draft: draftFrom(req.body, ""),
+      };
+    case "POST /sessions/end":
+    case "POST /sessions/end-others":
+      return {
+        title,
+        text: [cause, res.locals.ending ?? "No session was ended."],
+        actions: [{ href: "/sessions", label: "See your sessions" }],
       };
     case "POST /sign-in":
       return {

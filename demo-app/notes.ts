@@ -5,7 +5,7 @@ import { type NextFunction, type Request, type RequestHandler, type Response, Ro
 import { type Draft, leaveFlash, takeFlash } from "./flash.js";
 import { LoginRefused, type NotesClient, ServiceUnreachable } from "./notes-client.js";
 import { show } from "./show.js";
-import { isSignedIn } from "./signing-in.js";
+import { credentialsOf, isSignedIn, requireUser } from "./signing-in.js";
 import { LONGEST_NOTE } from "./upstream.js";
 import { notesPage, problemPage } from "./views.js";
 
@@ -23,7 +23,7 @@ export function notesRoutes(notes: NotesClient): Router {
   const router = Router();
 
   router.get("/notes", requireUser, async (req, res) => {
-    const { username, password } = req.credentials ?? noCredentials();
+    const { username, password } = credentialsOf(req);
     const list = await notes.list({ username, password });
     const flash = takeFlash(req);
     const draft = req.session.draft ?? { id: randomUUID(), text: "", author: username };
@@ -31,7 +31,7 @@ export function notesRoutes(notes: NotesClient): Router {
   });
 
   router.post("/notes", keepDraftOfSignedOut, async (req, res) => {
-    const { username, password } = req.credentials ?? noCredentials();
+    const { username, password } = credentialsOf(req);
     const draft = draftFrom(req.body, username);
     if (draft.author !== username) return refuseMixUp(res, draft.author, username);
     const objection = objectionTo(draft.text);
@@ -46,12 +46,6 @@ export function notesRoutes(notes: NotesClient): Router {
   router.use(signOutWhenRefused);
   return router;
 }
-
-/** For every page that acts as the user. */
-export const requireUser: RequestHandler = (req, res, next) => {
-  if (isSignedIn(req)) return next();
-  res.redirect(303, "/sign-in");
-};
 
 /** What was typed while the session ended is given back after the sign-in, to the same user only. */
 const keepDraftOfSignedOut: RequestHandler = (req, res, next) => {
@@ -108,8 +102,4 @@ export function draftFrom(body: unknown, author: string): Draft {
 function objectionTo(text: string): string | undefined {
   if (text === "") return NOTHING_WRITTEN;
   return text.length > LONGEST_NOTE ? TOO_LONG : undefined;
-}
-
-function noCredentials(): never {
-  throw new Error("a route that acts as the user was reached without credentials");
 }

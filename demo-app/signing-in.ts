@@ -1,7 +1,8 @@
 /** Signing in and out. There is no table of users here: whoever the notes service lets in is signed in. */
 
-import { type Request, type Response, Router } from "express";
+import { type Request, type RequestHandler, type Response, Router } from "express";
 import { rateLimit } from "express-rate-limit";
+import { browserName } from "./browser-name.js";
 import { type Flash, leaveFlash, takeFlash } from "./flash.js";
 import { type Login, LoginRefused, type NotesClient, ServiceUnreachable } from "./notes-client.js";
 import { show } from "./show.js";
@@ -44,7 +45,8 @@ export function signingIn(notes: NotesClient): Router {
       return backToSignIn(req, res, { ...objection, username: login.username });
     }
     const draftIsTheirs = req.session.draft?.author === login.username;
-    await req.signIn(login, { keep: draftIsTheirs ? ["draft"] : [] });
+    const label = browserName(req.get("User-Agent"));
+    await req.signIn(login, { keep: draftIsTheirs ? ["draft"] : [], label });
     res.redirect(303, "/notes");
   });
 
@@ -64,6 +66,18 @@ export function signingIn(notes: NotesClient): Router {
 /** A session whose credentials do not open is no sign-in: nothing could be fetched with it. */
 export function isSignedIn(req: Request): boolean {
   return req.session.username !== undefined && req.credentials !== undefined;
+}
+
+/** For every page of the signed-in. */
+export const requireUser: RequestHandler = (req, res, next) => {
+  if (isSignedIn(req)) return next();
+  res.redirect(303, "/sign-in");
+};
+
+/** What the routes behind `requireUser` act with. */
+export function credentialsOf({ credentials }: Request): Login {
+  if (credentials !== undefined) return credentials;
+  throw new Error("a route that acts as the user was reached without credentials");
 }
 
 async function objectionTo(login: Login, notes: NotesClient): Promise<Flash | undefined> {

@@ -31,7 +31,10 @@ interface NotesView {
 }
 
 /** The pages of the signed-in, in the order of the navigation. */
-const PAGES = [{ href: "/notes", label: "Notes" }];
+const PAGES = [
+  { href: "/notes", label: "Notes" },
+  { href: "/sessions", label: "Sessions" },
+];
 
 export function signInPage(flash: Flash | undefined): Html {
   const known = flash?.username;
@@ -165,7 +168,7 @@ function envelope(sealed: string): Html {
     </details>`;
 }
 
-function banner(flash: Flash | undefined, id = "message"): Html | undefined {
+export function banner(flash: Flash | undefined, id = "message"): Html | undefined {
   if (flash === undefined) return undefined;
   const role = flash.tone === "bad" ? "alert" : "status";
   return html`<p class="banner ${flash.tone}" id="${id}" role="${role}">${flash.text}</p>`;
@@ -187,7 +190,7 @@ interface Page {
   readonly alarming?: boolean;
 }
 
-function page({ title, main, username, current, narrow = false, alarming = false }: Page): Html {
+export function page({ title, main, username, current, narrow = false, alarming = false }: Page): Html {
   return html`<!doctype html>
 <html lang="en">
   <head>

@@ -23,7 +23,7 @@ export interface UserSession {
 export type SessionChoice = Request | string | readonly string[];
 
 export interface RevokeOptions {
-  /** End these alone. */
+  /** End these alone; given but `undefined`, none. */
   readonly only?: SessionChoice | undefined;
   /** End all but these. */
   readonly except?: SessionChoice | undefined;
@@ -62,9 +62,10 @@ export class Users {
    * @example
    * await sessions.users.revoke(req.session.username, { except: req }); // after a change of password
    */
-  async revoke(username: string, { only, except }: RevokeOptions = {}): Promise<number> {
-    const isIncluded = only === undefined ? () => true : chooser(only);
-    const isExcepted = except === undefined ? () => false : chooser(except);
+  async revoke(username: string, options: RevokeOptions = {}): Promise<number> {
+    // A handle that a form left out is no handle: it must not mean all of them.
+    const isIncluded = "only" in options ? chooser(options.only) : () => true;
+    const isExcepted = chooser(options.except);
     return this.#store.endSessionsOf(username, (handle) => isIncluded(handle) && !isExcepted(handle));
   }
 
@@ -74,7 +75,9 @@ export class Users {
   }
 }
 
-function chooser(choice: SessionChoice): (handle: ListedHandle) => boolean {
+/** Nothing chooses nothing. */
+function chooser(choice: SessionChoice | undefined): (handle: ListedHandle) => boolean {
+  if (choice === undefined) return () => false;
   if (typeof choice === "string") return ({ id }) => id === choice;
   if (isList(choice)) return ({ id }) => choice.includes(id);
   const key = storageKey(choice.sessionID);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { ROOT } from "../../demo-app/root.js";
-import { ADA, type Demo, MINUTE, startDemo } from "./demo.js";
+import { ADA, type Demo, FIREFOX, GRACE, MINUTE, SAFARI, startDemo } from "./demo.js";
 import { background, focusOutline, nameless, tooWide, unreadable } from "./in-page.js";
 
 const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium"].find((file) => file !== undefined && existsSync(file));
@@ -128,6 +128,42 @@ if (CHROMIUM === undefined) {
     await page.context().close();
   });
 
+  test("ends another browser's session by keyboard, without JavaScript; that one is told at its next click", async () => {
+    const [page, other] = await Promise.all([
+      visit("/", { javaScriptEnabled: false }),
+      visit("/", { javaScriptEnabled: false, userAgent: FIREFOX }),
+    ]);
+    for (const each of [page, other]) {
+      await fillIn(each, GRACE);
+      await each.waitForURL("**/notes");
+    }
+    await tabTo(page, "Sessions");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/sessions");
+    await tabTo(page, "End Firefox on Linux, last seen just now");
+    expect(await page.evaluate(focusOutline)).toBe("solid");
+    await page.keyboard.press("Enter");
+    await page.getByText("1 session was ended: Firefox on Linux.").waitFor();
+    await page.getByText("You are signed in nowhere else.").waitFor();
+
+    await other.getByRole("link", { name: "Sessions" }).click();
+    await other.getByText("Your session has ended. Please sign in again.").waitFor();
+    await fillIn(other, GRACE);
+    await other.getByRole("link", { name: "Sessions" }).click();
+    await other.getByRole("button", { name: "End all other sessions" }).click();
+    await other.getByText("1 other session was ended.").waitFor();
+    await page.reload();
+    await page.getByText("Your session has ended. Please sign in again.").waitFor();
+
+    await tabTo(other, "End and sign out");
+    await other.keyboard.press("Enter");
+    await other.getByRole("heading", { name: "You are signed out" }).waitFor();
+    await other.goBack();
+    expect(await other.content()).not.toContain("Firefox on Linux");
+    expect(complaints).toEqual([]);
+    await Promise.all([page.context().close(), other.context().close()]);
+  });
+
   describe.each(LOOKS)("$look", ({ look, viewport, colorScheme }) => {
     test("fits, can be read, and has its screenshots written", async () => {
       const page = await visit("/", { viewport, colorScheme });
@@ -148,6 +184,7 @@ if (CHROMIUM === undefined) {
       await page.getByText("Your note was added.").waitFor();
       await page.locator("summary").click();
       await check("notes");
+      await showSessions(page, check);
       demo.forward(21 * MINUTE);
       await page.goto("/notes");
       await page.getByText("Your session has ended").waitFor();
@@ -164,6 +201,33 @@ if (CHROMIUM === undefined) {
       await page.context().close();
     }, 60_000);
   });
+
+  /** Signed in as Ada: alone, with others, and after they were ended. */
+  async function showSessions(page: Page, check: (name: string) => Promise<void>): Promise<void> {
+    await demo.sessions.users.revoke(ADA.username, { only: await handlesOfOthers() });
+    await page.getByRole("link", { name: "Sessions" }).click();
+    await page.getByText("You are signed in nowhere else.").waitFor();
+    await check("session-alone");
+    for (const userAgent of [SAFARI, "Mozilla/5.0 (Linux; Android 15) SamsungBrowser/28.0", FIREFOX]) {
+      await demo.visitor(userAgent).signIn();
+      demo.forward(4 * MINUTE);
+    }
+    await page.reload();
+    await check("sessions");
+    await page.getByRole("button", { name: "End Firefox on Linux" }).click();
+    await page.getByText("1 session was ended: Firefox on Linux.").waitFor();
+    await check("session-ended-elsewhere");
+    await page.getByRole("button", { name: "End all other sessions" }).click();
+    await page.getByText("2 other sessions were ended.").waitFor();
+    await page.getByRole("link", { name: "Notes" }).click();
+    await page.waitForURL("**/notes");
+  }
+
+  /** Ada's browsers of the specs before. */
+  async function handlesOfOthers(): Promise<string[]> {
+    const listed = await demo.sessions.users.list(ADA.username);
+    return listed.slice(0, -1).map(({ id }) => id);
+  }
 
   test("the two colour schemes differ", async () => {
     const [light, dark] = await Promise.all(

@@ -16,6 +16,10 @@ export const ADA = { username: "ada", password: passwordOf("ada") };
 export const GRACE = { username: "grace", password: passwordOf("grace") };
 export const MINUTE = 60_000;
 
+export const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+export const SAFARI =
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+
 export interface Demo {
   readonly url: string;
   /** The sessions' folder. */
@@ -24,8 +28,11 @@ export interface Demo {
   readonly upstream: Upstream;
   /** Each line that the demo or the sessions logged. */
   readonly log: readonly string[];
+  /** The time of the sessions and of the pages. */
+  now(): number;
   forward(milliseconds: number): void;
-  visitor(): Visitor;
+  /** A browser of its own, which calls itself `userAgent`. */
+  visitor(userAgent?: string): Visitor;
   /** Every byte that the sessions' folder holds. */
   bytes(): Buffer;
 }
@@ -68,7 +75,12 @@ export async function startDemo({
   await sessions.ready;
   const upstream = await startUpstream({ accounts });
   endings.push(() => upstream.close());
-  const app = createApp({ sessions, upstream: service ?? upstream.url, log: (line) => log.push(line) });
+  const app = createApp({
+    sessions,
+    upstream: service ?? upstream.url,
+    log: (line) => log.push(line),
+    now: () => time,
+  });
   const server = createServer(app).listen(0, "127.0.0.1");
   endings.push(() => {
     server.close();
@@ -78,10 +90,11 @@ export async function startDemo({
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     ...{ url, path, sessions, upstream, log },
+    now: () => time,
     forward(milliseconds) {
       time += milliseconds;
     },
-    visitor: () => new Visitor(url),
+    visitor: (userAgent) => new Visitor(url, userAgent),
     bytes: () => Buffer.concat(readdirSync(path).map((file) => readFileSync(join(path, file)))),
   };
 }
@@ -90,8 +103,8 @@ export async function startDemo({
 export class Visitor {
   readonly #agent: ReturnType<typeof supertest.agent>;
 
-  constructor(url: string) {
-    this.#agent = supertest.agent(url);
+  constructor(url: string, userAgent = "") {
+    this.#agent = supertest.agent(url).set("User-Agent", userAgent);
   }
 
   /** One answer, redirects included. */

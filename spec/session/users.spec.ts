@@ -194,6 +194,7 @@ describe("revoke", () => {
     expect(await sessions.users.revoke("ann", { only: [ids[4] as string, ids[3] as string, "nothing"] })).toBe(1);
     expect(await sessions.users.revoke("ann", { only: first })).toBe(1);
     expect(await sessions.users.revoke("bob", { only: second })).toBe(0);
+    expect(await sessions.users.revoke("ann", { only: undefined })).toBe(0);
     expect(await sessions.users.revoke("ann", { except: second })).toBe(1);
     expect(await alive(sessions, requests)).toEqual([second]);
     expect(await sessions.users.revoke("ann")).toBe(1);
