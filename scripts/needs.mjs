@@ -13,6 +13,30 @@ const NEEDS = [
     places: ["/usr/bin/chromium"],
     debian: "chromium",
   },
+  {
+    what: "redis-server",
+    specs: "the specs on a real Redis",
+    env: "REDIS_SERVER",
+    names: ["redis-server"],
+    places: ["/usr/bin/redis-server"],
+    debian: "redis-server",
+  },
+  {
+    what: "redis-sentinel",
+    specs: "the specs on Redis Sentinel",
+    env: "REDIS_SENTINEL",
+    names: ["redis-sentinel"],
+    places: ["/usr/bin/redis-sentinel"],
+    debian: "redis-sentinel",
+  },
+  {
+    what: "openssl",
+    specs: "the specs on Redis over TLS",
+    env: "OPENSSL",
+    names: ["openssl"],
+    places: ["/usr/bin/openssl"],
+    debian: "openssl",
+  },
 ];
 
 function executable(file) {

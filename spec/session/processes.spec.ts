@@ -10,7 +10,10 @@ let other: AppProcess;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "processes-spec-"));
-  [one, other] = await Promise.all([startApp(folder), startApp(folder)]);
+  [one, other] = await Promise.all([
+    startApp({ type: "local", path: folder }),
+    startApp({ type: "local", path: folder }),
+  ]);
 });
 
 afterAll(async () => {
@@ -51,7 +54,7 @@ describe("two processes on one folder", () => {
   });
 
   test("what one process wrote, the other finds after its death", async () => {
-    const third = await startApp(folder);
+    const third = await startApp({ type: "local", path: folder });
     const cookie = await signIn();
     const setting = third.get("/set/before-death", cookie);
     await third.get("/waiting/1");

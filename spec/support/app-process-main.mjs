@@ -1,11 +1,12 @@
-// An application in a process of its own, on the built package: `node app-process-main.mjs FOLDER`. Prints its port.
+// An application in a process of its own, on the built package: `node app-process-main.mjs SETTINGS`, the section
+// `tokenizer` as JSON. Prints its port.
 import { once } from "node:events";
 import express from "express";
 import { tokenizer } from "express-tokenizer";
 
-const path = process.argv[2];
+const settings = JSON.parse(process.argv[2]);
 const sessions = tokenizer({
-  tokenizer: { type: "local", path, cloud: false, safe_password: "a safe password, for these specs" },
+  tokenizer: { cloud: false, safe_password: "a safe password, for these specs", ...settings },
 });
 await sessions.ready;
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "@jest/globals";
+import type { SettingsInput } from "../../lib/settings/settings.js";
 
 export interface AppProcess {
   readonly url: string;
@@ -21,9 +22,9 @@ afterAll(() => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** An application on a folder; other processes may share it. Ended after the file's last spec. */
-export async function startApp(folder: string): Promise<AppProcess> {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", SCRIPT, folder], {
+/** An application on a place that other processes may share, as the settings name it. Ended after the file's last spec. */
+export async function startApp(settings: Partial<SettingsInput["tokenizer"]>): Promise<AppProcess> {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", SCRIPT, JSON.stringify(settings)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   running.add(child);

@@ -1,0 +1,116 @@
+/** The command line: finds the command, reads its options, tells what went wrong. One file a command. */
+import { parseArgs } from "node:util";
+import { TokenizerError } from "../errors.js";
+import { didYouMean } from "../settings/nearest.js";
+import { type Command, type Io, UsageError, type Values } from "./command.js";
+import { createTable } from "./create-table.js";
+import { iamPolicy } from "./iam-policy.js";
+
+const COMMANDS: readonly Command[] = [createTable, iamPolicy];
+
+const PROGRAM = "npx express-tokenizer";
+/** The widest name of an option with its value, and two spaces. */
+const COLUMN = 20;
+
+/**
+ * Runs a command.
+ *
+ * @param argv what follows the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 wrongly called
+ */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === "--help" || name === "-h" || name === "help") {
+    io.print(helpOfAll());
+    return 0;
+  }
+  if (name === undefined) {
+    io.tell(helpOfAll());
+    return 2;
+  }
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  try {
+    if (!command) throw new UsageError(`There is no command ${name}; ${didYouMean(name, namesOf(COMMANDS))}`);
+    const values = readOptions(command, rest);
+    if (values.help) {
+      io.print(helpOf(command));
+      return 0;
+    }
+    return await command.run(values, io);
+  } catch (error) {
+    if (error instanceof TokenizerError) {
+      io.tell(error.message);
+      return 1;
+    }
+    if (!(error instanceof UsageError)) throw error;
+    io.tell(error.message);
+    io.tell(`Help: ${PROGRAM} ${command ? `${command.name} ` : ""}--help`);
+    return 2;
+  }
+}
+
+function readOptions({ options }: Command, argv: readonly string[]): Values {
+  const types = Object.entries(options).map(([name, { value }]) => [
+    name,
+    { type: value === undefined ? ("boolean" as const) : ("string" as const) },
+  ]);
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: { ...Object.fromEntries(types), help: { type: "boolean", short: "h" } },
+    strict: false,
+    tokens: true,
+  });
+  const values: Record<string, string | true> = {};
+  for (const token of tokens) {
+    if (token.kind === "option-terminator") continue;
+    if (token.kind === "positional") throw new UsageError(`${token.value} is one word too many.`);
+    const { name, rawName, value } = token;
+    const option = name === "help" ? { value: undefined } : options[name];
+    if (!option) throw new UsageError(`There is no option ${rawName}; ${didYouMean(name, Object.keys(options))}`);
+    if (option.value === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value.`);
+    // `--settings --kms-key …`: the value was forgotten.
+    const isMissing = value === undefined || value === "" || (!token.inlineValue && value.startsWith("-"));
+    if (option.value !== undefined && isMissing) throw new UsageError(`${rawName} needs a value: ${option.value}.`);
+    values[name] = value ?? true;
+  }
+  return values;
+}
+
+function helpOfAll(): string {
+  const width = Math.max(...namesOf(COMMANDS).map((name) => name.length)) + 2;
+  return [
+    `Usage: ${PROGRAM} COMMAND [OPTIONS]`,
+    "",
+    "Commands:",
+    ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
+    "",
+    "Examples:",
+    ...COMMANDS.flatMap(({ examples }) => exampleLines(examples.slice(0, 1))),
+    "",
+    `More about a command: ${PROGRAM} COMMAND --help`,
+  ].join("\n");
+}
+
+function helpOf({ name, description, options, examples }: Command): string {
+  const all = { ...options, help: { description: "this text" } };
+  return [
+    `Usage: ${PROGRAM} ${name} [OPTIONS]`,
+    "",
+    description,
+    "",
+    "Options:",
+    ...Object.entries(all).map(([option, { value, description: text }]: [string, Command["options"][string]]) => {
+      const left = `--${option}${value === undefined ? "" : ` ${value}`}`;
+      return `  ${left.padEnd(COLUMN)}${text}`;
+    }),
+    "",
+    "Examples:",
+    ...exampleLines(examples),
+  ].join("\n");
+}
+
+function exampleLines(examples: Command["examples"]): string[] {
+  return examples.flatMap(([line, purpose]) => [`  # ${purpose}`, `  ${PROGRAM} ${line}`]);
+}
+
+const namesOf = (commands: readonly Command[]): string[] => commands.map(({ name }) => name);

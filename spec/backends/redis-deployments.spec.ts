@@ -1,0 +1,304 @@
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { backendContract } from "../../lib/backends/contract.js";
+import type { RedisBackendOptions } from "../../lib/backends/redis.js";
+import { slotOf } from "../../lib/backends/redis-servers.js";
+import { failureOf, makeBackend, record } from "../support/redis-backend.js";
+import {
+  type Certificates,
+  makeCertificates,
+  type RedisServer,
+  type SentinelSetup,
+  startCluster,
+  startRedis,
+  startSentinels,
+  until,
+  withRedis,
+  withSentinel,
+  withTls,
+} from "../support/redis-server.js";
+
+/** The rights that the head of redis.ts names. */
+const RIGHTS = "+get +getrange +set +setrange +pexpire +del +scan +eval +evalsha +ping".split(" ");
+const KEYS = Array.from({ length: 100 }, (_, n) => `key${n}`);
+
+let places = 0;
+
+/** All cases of the shared contract, each under a prefix of its own. */
+function keepsTheContract(options: () => Partial<RedisBackendOptions>, prefix = "tokenizer:"): void {
+  describe("keeps the contract", () => {
+    test.each(backendContract)("$name", ({ run }) =>
+      run(async ({ now }) => {
+        const place = { ...options(), prefix: `${prefix}${++places}:` };
+        const make = () => makeBackend(place, { now }).backend;
+        return { backend: make(), other: make(), expiryGranularity: 1 };
+      }),
+    );
+  });
+}
+
+withRedis("one server", () => {
+  let server: RedisServer;
+
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+
+  keepsTheContract(() => ({ port: server.port }));
+
+  test("another database is another place", async () => {
+    const [one, other] = [0, 1].map((database) => makeBackend({ port: server.port, database }).backend);
+    await one?.write("key", record("in database 0"), "absent");
+    expect(await other?.read("key")).toBeUndefined();
+    expect(await one?.read("key")).toMatchObject({ value: "in database 0" });
+  });
+});
+
+withRedis("a user with no more rights than are documented", () => {
+  let server: RedisServer;
+  const login = { username: "app", password: "a password: with + signs" };
+
+  beforeAll(async () => {
+    server = await startRedis();
+    await server.command("ACL", "SETUSER", "app", "on", `>${login.password}`, "~tokenizer:*", ...RIGHTS);
+    await server.command("ACL", "SETUSER", "default", "off");
+  });
+
+  keepsTheContract(() => ({ port: server.port, ...login }));
+});
+
+withTls("TLS", () => {
+  let server: RedisServer;
+  let certificates: Certificates;
+
+  beforeAll(async () => {
+    certificates = makeCertificates();
+    server = await startRedis({ tls: certificates });
+  });
+
+  keepsTheContract(() => ({
+    host: "localhost",
+    port: server.port,
+    options: { ssl: true, ca: certificates.ca, ...certificates.client },
+  }));
+});
+
+withRedis("a Cluster of three masters", () => {
+  let servers: RedisServer[];
+  const nodes = () => servers.map(({ address }) => address);
+
+  beforeAll(async () => {
+    servers = await startCluster(3);
+  });
+
+  keepsTheContract(() => ({ options: { cluster: true, nodes: nodes().slice(0, 1) } }));
+
+  test("keys are on all masters, and all are listed", async () => {
+    const { backend } = makeBackend({ prefix: "spread:", options: { cluster: true, nodes: nodes() } });
+    await Promise.all(KEYS.map((key) => backend.write(key, record(key), "absent")));
+    for (const server of servers) expect(Number(await server.command("DBSIZE"))).toBeGreaterThan(10);
+    const found = [];
+    for await (const { key } of backend.entries()) found.push(key);
+    expect(found.sort()).toEqual([...KEYS].sort());
+  });
+
+  test("a slot that moves: reads and writes follow it, while it moves and after", async () => {
+    const prefix = "{moving}:";
+    const { backend } = makeBackend({ prefix, options: { cluster: true, nodes: nodes() } });
+    const first = record("before");
+    await backend.write("key", first, "absent");
+    const slot = String(await servers[0]?.command("CLUSTER", "KEYSLOT", prefix));
+    const owners = await Promise.all(
+      servers.map(async (server) => [await server.command("CLUSTER", "COUNTKEYSINSLOT", slot), server] as const),
+    );
+    const from = owners.find(([count]) => Number(count) > 0)?.[1] as RedisServer;
+    const to = servers.find((server) => server !== from) as RedisServer;
+    const [fromId, toId] = await Promise.all([from, to].map((server) => server.command("CLUSTER", "MYID")));
+    await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(fromId));
+    await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", String(toId));
+    // What is not there is asked of the new server already (ASK), what is there stays.
+    expect(await backend.write("new", record("meanwhile"), "absent")).toBe(true);
+    expect(await backend.read("new")).toMatchObject({ value: "meanwhile" });
+    expect(await backend.read("key")).toEqual(first);
+    expect(await from.command("EXISTS", `${prefix}new`).catch(String)).toMatch(/^Error: ASK /);
+    await from.command("MIGRATE", "127.0.0.1", String(to.port), `${prefix}key`, "0", "1000");
+    expect(await backend.read("key")).toEqual(first);
+    for (const server of [to, from, ...servers]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", String(toId));
+    expect(await backend.write("key", record("after"), { version: first.version })).toBe(true);
+    expect(await backend.read("key")).toMatchObject({ value: "after" });
+    expect(await backend.remove("new")).toBe(true);
+  });
+
+  test("one master that does not answer: its keys fail by the deadline, the others' are served all along", async () => {
+    const timeout = 400;
+    const { backend } = makeBackend({ prefix: "frozen:", options: { cluster: true, nodes: nodes() } }, { timeout });
+    await backend.open();
+    await Promise.all(KEYS.map((key) => backend.write(key, record(key), "any")));
+    const frozen = servers[1] as RedisServer;
+    frozen.freeze();
+    try {
+      for (let round = 0; round < 3; round++) {
+        const start = performance.now();
+        const answers = await Promise.all(
+          KEYS.map((key) =>
+            backend.read(key).then(
+              (found) => found?.value === key,
+              (error) => error.code,
+            ),
+          ),
+        );
+        expect(performance.now() - start).toBeLessThan(timeout + 500);
+        const served = answers.filter((answer) => answer === true);
+        const failed = answers.filter((answer) => answer === "STORE_TIMEOUT" || answer === "STORE_UNAVAILABLE");
+        expect(served.length).toBeGreaterThan(50);
+        expect(failed.length).toBeGreaterThan(10);
+        expect(served.length + failed.length).toBe(KEYS.length);
+      }
+    } finally {
+      frozen.thaw();
+    }
+    await until("all are served", async () => {
+      const answers = await Promise.allSettled(KEYS.map((key) => backend.read(key)));
+      return answers.every((answer) => answer.status === "fulfilled" && answer.value !== undefined);
+    });
+  });
+
+  test("one of its servers, taken for the only one: start says what it is", async () => {
+    const [first, last] = [servers[0], servers[2]] as [RedisServer, RedisServer];
+    const prefix = KEYS.map((key) => `{${key}}:`).find((tagged) => slotOf(tagged) > 12_000) as string;
+    await makeBackend({ port: last.port, prefix }).backend.open();
+    expect(await failureOf(makeBackend({ port: first.port, prefix }).backend.open())).toEqual({
+      code: "STORE_UNUSABLE",
+      message: expect.stringMatching(
+        /^Redis at .* refused: MOVED \d+ 127\.0\.0\.1:\d+\. It is one of a Cluster: set tokenizer\.options\.cluster: true, and/,
+      ),
+    });
+  });
+
+  test("a Cluster without its slots is told", async () => {
+    const alone = await startRedis({ args: ["--cluster-enabled", "yes"] });
+    const { backend } = makeBackend({ options: { cluster: true, nodes: [alone.address] } });
+    expect(await failureOf(backend.read("key"))).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message: expect.stringMatching(/^Redis at 127\.0\.0\.1:\d+ refused: CLUSTERDOWN No server keeps slot \d+\.$/),
+    });
+  });
+});
+
+withRedis("a Cluster whose master is killed", () => {
+  test("is served again when its replica has taken over, with what it had", async () => {
+    const servers = await startCluster(3, 1);
+    const nodes = servers.map(({ address }) => address);
+    const { backend } = makeBackend({ options: { cluster: true, nodes } }, { timeout: 500 });
+    await Promise.all(KEYS.map((key) => backend.write(key, record(key), "any")));
+    const [master, , , replica] = servers as [RedisServer, RedisServer, RedisServer, RedisServer];
+    await untilReplicated(master);
+    await master.kill();
+    const codes = new Set<string>();
+    await until("all are served", async () => {
+      const start = performance.now();
+      const answers = await Promise.allSettled(KEYS.map((key) => backend.read(key)));
+      expect(performance.now() - start).toBeLessThan(1000);
+      for (const answer of answers) if (answer.status === "rejected") codes.add(answer.reason.code);
+      return answers.every((answer, n) => answer.status === "fulfilled" && answer.value?.value === KEYS[n]);
+    });
+    expect([...codes].filter((code) => code !== "STORE_UNAVAILABLE" && code !== "STORE_TIMEOUT")).toEqual([]);
+    expect(codes.size).toBeGreaterThan(0);
+    expect(await roleOf(replica)).toBe("master");
+    expect(await backend.write("new", record("x"), "absent")).toBe(true);
+  });
+});
+
+withSentinel("Sentinels", () => {
+  let setup: SentinelSetup;
+  const options = () => ({
+    options: { sentinel: setup.name, nodes: setup.sentinels.map(({ address }) => address) },
+  });
+
+  beforeAll(async () => {
+    setup = await startSentinels();
+  });
+
+  keepsTheContract(options);
+
+  test("a master that is replaced while it works: writes soon go to the new one", async () => {
+    const { backend } = makeBackend(options(), { timeout: 500 });
+    await backend.write("key", record("x"), "any");
+    await until("the failover begins", async () => {
+      const answer = await setup.sentinels[1]?.command("SENTINEL", "FAILOVER", setup.name).catch(() => "");
+      return answer === "OK";
+    });
+    await until("it is replaced", async () => roleOf(setup.replica).then((role) => role === "master"));
+    const there = async (key: string) => (await setup.replica.command("EXISTS", `tokenizer:${key}`)) === 1;
+    let writes = 0;
+    await until(
+      "a write is there",
+      async () => {
+        const key = `write-${writes++}`;
+        return (await backend.write(key, record("y"), "any").catch(() => false)) && (await there(key));
+      },
+      3000,
+    );
+    // Left to itself, a Sentinel takes ten seconds for it.
+    await setup.master.command("REPLICAOF", "127.0.0.1", String(setup.replica.port));
+    await until("it follows the new one", async () => roleOf(setup.master).then((role) => role === "slave"));
+  });
+
+  test("a master that is killed: calls fail in time, then its replica serves what it had", async () => {
+    const { backend } = makeBackend(options(), { timeout: 500 });
+    const kept = record("kept");
+    await backend.write("kept", kept, "absent");
+    await untilReplicated(setup.replica);
+    await setup.replica.kill();
+    // One of them may be gone, too.
+    await setup.sentinels[0]?.kill();
+    let failures = 0;
+    await until("service is back", async () => {
+      const start = performance.now();
+      const written = await backend.write("new", record("x"), "any").catch((error) => error);
+      expect(performance.now() - start).toBeLessThan(1000);
+      if (written === true) return true;
+      failures++;
+      expect(["STORE_UNAVAILABLE", "STORE_TIMEOUT"]).toContain(written.code);
+      return false;
+    });
+    expect(failures).toBeGreaterThan(0);
+    expect(await backend.read("kept")).toEqual(kept);
+    expect(await roleOf(setup.master)).toBe("master");
+  });
+
+  test("that ask for a password get it", async () => {
+    const password = "for Redis and its Sentinels";
+    const master = await startRedis({ args: ["--requirepass", password], login: { password } });
+    const config = `sentinel monitor other 127.0.0.1 ${master.port} 1\nrequirepass "${password}"\n`;
+    const sentinel = await startRedis({ sentinel: true, config, login: { password } });
+    const withPassword = { password, database: 1, options: { sentinel: "other", nodes: [sentinel.address] } };
+    const { backend } = makeBackend(withPassword);
+    await backend.open();
+    expect(await backend.write("key", record("x"), "absent")).toBe(true);
+  });
+
+  test("that know no such master: start says so", async () => {
+    const nodes = options().options.nodes.slice(1, 2);
+    const { backend } = makeBackend({ options: { sentinel: "nobody", nodes } });
+    expect(await failureOf(backend.open())).toEqual({
+      code: "STORE_UNUSABLE",
+      message:
+        `Redis at ${nodes[0]} refused: NOMASTER It knows no master named nobody. ` +
+        "Check tokenizer.options.sentinel and tokenizer.options.nodes.",
+    });
+  });
+});
+
+async function roleOf(server: RedisServer): Promise<unknown> {
+  return ((await server.command("ROLE")) as unknown[])[0];
+}
+
+/** What was acknowledged until now is on its replica, too. */
+async function untilReplicated(master: RedisServer): Promise<void> {
+  await until("the replica has everything", async () => {
+    const info = String(await master.command("INFO", "replication"));
+    const [, theirs] = /slave0:.*offset=(\d+)/.exec(info) ?? [];
+    const [, mine] = /master_repl_offset:(\d+)/.exec(info) ?? [];
+    return theirs === mine;
+  });
+}

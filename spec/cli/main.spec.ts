@@ -1,0 +1,123 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "@jest/globals";
+import { commandLine, settingsFile } from "./command-line.js";
+
+const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
+
+/** The program itself. */
+function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [BIN, ...argv], (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+  });
+}
+
+describe("help", () => {
+  test.each([[["--help"]], [["-h"]], [["help"]]])("of all commands: %j", async (argv) => {
+    const { code, stdout, stderr } = await commandLine(argv);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toBe(`Usage: npx express-tokenizer COMMAND [OPTIONS]
+
+Commands:
+  create-table  make the DynamoDB table of the settings
+  iam-policy    print the least IAM policy that the application needs
+
+Examples:
+  # the table of settings.yml
+  npx express-tokenizer create-table
+  # for the table of settings.yml
+  npx express-tokenizer iam-policy > policy.json
+
+More about a command: npx express-tokenizer COMMAND --help`);
+  });
+
+  test("without a command it is told, and the exit code is 2", async () => {
+    const { code, stdout, stderr } = await commandLine([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/^Usage: npx express-tokenizer COMMAND/);
+  });
+
+  test.each(["create-table", "iam-policy"])("of %s: options and examples, which run", async (name) => {
+    const { code, stdout, stderr } = await commandLine([name, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^Usage: npx express-tokenizer ${name} \\[OPTIONS\\]\n\n`));
+    expect(stdout).toMatch(/\n {2}--settings FILE {5}the settings file; default: /);
+    const examples = [...stdout.matchAll(/^ {2}npx express-tokenizer (.*)$/gm)].map(([, line]) => line ?? "");
+    expect(examples).toHaveLength(3);
+    // Rightly called, if there only were settings: 1 or 0, and not 2.
+    for (const example of examples) {
+      const argv = example.replace(/ > .*$/, "").split(" ");
+      const wrongly = await commandLine(argv, { TOKENIZER_SETTINGS: "/nowhere/settings.yml" });
+      expect([wrongly.code, wrongly.stderr]).not.toEqual([2, expect.anything()]);
+    }
+  });
+
+  test("wins over what else is there", async () => {
+    expect((await commandLine(["iam-policy", "--account", "123456789012", "--help"])).stdout).toMatch(/^Usage/);
+  });
+});
+
+describe("wrongly called", () => {
+  test.each([
+    [["create-tabel"], "There is no command create-tabel; did you mean create-table?", ""],
+    [["xyz"], "There is no command xyz; the nearest is iam-policy", ""],
+    [["--settings", "x.yml"], "There is no command --settings; the nearest is create-table", ""],
+    [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean table?", "iam-policy "],
+    [["iam-policy", "-t", "x"], "There is no option -t; the nearest is table", "iam-policy "],
+    [["iam-policy", "session_tokens"], "session_tokens is one word too many.", "iam-policy "],
+    [["create-table", "--settings"], "--settings needs a value: FILE.", "create-table "],
+    [["create-table", "--settings", "--kms-key", "x"], "--settings needs a value: FILE.", "create-table "],
+    [["create-table", "--settings="], "--settings needs a value: FILE.", "create-table "],
+    [["create-table", "--help=me"], "--help takes no value.", "create-table "],
+  ])("%j", async (argv, message, of) => {
+    expect(await commandLine(argv)).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: `${message}\nHelp: npx express-tokenizer ${of}--help`,
+    });
+  });
+});
+
+describe("the settings", () => {
+  test("that are not there: told, with what to do", async () => {
+    const { code, stdout, stderr } = await commandLine(["create-table", "--settings", "nowhere.yml"]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^The settings cannot be read\.\n {2}nowhere\.yml: there is no such file/);
+  });
+
+  test("of another backend are not for these commands", async () => {
+    const file = settingsFile({ type: "redis" });
+    for (const command of ["create-table", "iam-policy"]) {
+      expect(await commandLine([command, "--settings", file])).toEqual({
+        code: 1,
+        stdout: "",
+        stderr: "tokenizer.type: found redis; this command is for the table of type: dynamodb.",
+      });
+    }
+  });
+
+  test("are found by TOKENIZER_SETTINGS, and completed by the environment", async () => {
+    const env = { TOKENIZER_SETTINGS: settingsFile({ type: "dynamodb", table: "one" }), TOKENIZER_TABLE: "another" };
+    const { stdout } = await commandLine(["iam-policy"], env);
+    expect(JSON.parse(stdout).Statement[0].Resource).toBe("arn:aws:dynamodb:*:*:table/another");
+  });
+});
+
+describe("the program", () => {
+  test("prints to stdout, tells to stderr, and ends with the exit code", async () => {
+    const [help, wrong, failed] = await Promise.all([
+      bin("--help"),
+      bin("create-tabel"),
+      bin("create-table", "--settings", "nowhere.yml"),
+    ]);
+    expect(help).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: "" });
+    expect(wrong).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(/did you mean create-table\?\nHelp: /),
+    });
+    expect(failed).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(/^The settings cannot be read\./) });
+  });
+});
