@@ -94,7 +94,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const ready = Promise.all([made, codec, withDeadline(storeTimeout, backend.open())]).then(() => {});
   // Whoever awaits it gets the rejection; whoever does not gets it with each request.
   ready.catch(() => {});
-  const pruning = setInterval(() => prune(store, warn), PRUNE_INTERVAL).unref();
+  const pruning = backend.expiresByItself ? undefined : setInterval(() => prune(store, warn), PRUNE_INTERVAL).unref();
 
   const sessions: RequestHandler = (req, res, next) => {
     if (serve) serve(req, res, next);
