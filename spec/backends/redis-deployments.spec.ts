@@ -126,6 +126,12 @@ withRedis("a Cluster of three masters", () => {
     expect(await backend.write("key", record("after"), { version: first.version })).toBe(true);
     expect(await backend.read("key")).toMatchObject({ value: "after" });
     expect(await backend.remove("new")).toBe(true);
+    // From then on the new server is asked first.
+    await until("the map is new", async () => {
+      const before = await movedOf(from);
+      await backend.read("key");
+      return (await movedOf(from)) === before;
+    });
   });
 
   test("one master that does not answer: its keys fail by the deadline, the others' are served all along", async () => {
@@ -187,19 +193,33 @@ withRedis("a Cluster of three masters", () => {
 withRedis("a Cluster whose master is killed", () => {
   test("is served again when its replica has taken over, with what it had", async () => {
     const servers = await startCluster(3, 1);
-    const nodes = servers.map(({ address }) => address);
-    const { backend } = makeBackend({ options: { cluster: true, nodes } }, { timeout: 500 });
+    const [replica, second, , master] = servers as [RedisServer, RedisServer, RedisServer, RedisServer];
+    const { backend } = makeBackend({ options: { cluster: true, nodes: [second.address] } }, { timeout: 500 });
+    const readAll = () => Promise.allSettled(KEYS.map((key) => backend.read(key)));
+    const isAll = (answers: Awaited<ReturnType<typeof readAll>>) =>
+      answers.every((answer, n) => answer.status === "fulfilled" && answer.value?.value === KEYS[n]);
     await Promise.all(KEYS.map((key) => backend.write(key, record(key), "any")));
-    const [master, , , replica] = servers as [RedisServer, RedisServer, RedisServer, RedisServer];
+    await untilReplicated(replica);
+
+    // First they change places: who was master lives on, and is let go.
+    await master.command("CLUSTER", "FAILOVER");
+    await until("they have changed places", async () => (await roleOf(master)) === "master");
+    await until("all are served", async () => isAll(await readAll()));
+    await until("the old one is let go", async () => {
+      await readAll();
+      return !/ cmd=(get|eval|evalsha|cluster)/.test(String(await replica.command("CLIENT", "LIST", "TYPE", "normal")));
+    });
+    await until("it follows", async () => (await roleOf(replica)) === "slave");
     await untilReplicated(master);
+
     await master.kill();
     const codes = new Set<string>();
     await until("all are served", async () => {
       const start = performance.now();
-      const answers = await Promise.allSettled(KEYS.map((key) => backend.read(key)));
+      const answers = await readAll();
       expect(performance.now() - start).toBeLessThan(1000);
       for (const answer of answers) if (answer.status === "rejected") codes.add(answer.reason.code);
-      return answers.every((answer, n) => answer.status === "fulfilled" && answer.value?.value === KEYS[n]);
+      return isAll(answers);
     });
     expect([...codes].filter((code) => code !== "STORE_UNAVAILABLE" && code !== "STORE_TIMEOUT")).toEqual([]);
     expect(codes.size).toBeGreaterThan(0);
@@ -288,6 +308,12 @@ withSentinel("Sentinels", () => {
     });
   });
 });
+
+/** How often it said that a slot is elsewhere. */
+async function movedOf(server: RedisServer): Promise<number> {
+  const [, count = 0] = /errorstat_MOVED:count=(\d+)/.exec(String(await server.command("INFO", "errorstats"))) ?? [];
+  return Number(count);
+}
 
 async function roleOf(server: RedisServer): Promise<unknown> {
   return ((await server.command("ROLE")) as unknown[])[0];

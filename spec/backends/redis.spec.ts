@@ -298,6 +298,19 @@ withRedis("records in Redis", () => {
     await until("its connection is gone", async () => (await clientsOf(server)) === before, 1000);
   });
 
+  test("what is closed while it connects leaves no connection", async () => {
+    const before = await clientsOf(server);
+    const proxy = await TcpProxy.start(server.port);
+    proxy.delay = 100;
+    const { backend } = makeBackend({ port: proxy.port, database: 1 });
+    const opening = failureOf(backend.open());
+    await until("it connects", () => proxy.connections === 1);
+    await backend.close();
+    expect(await opening).toEqual({ code: "STORE_CLOSED", message: "The session store was closed." });
+    await until("its connection is gone", async () => (await clientsOf(server)) === before, 1000);
+    await proxy.stop();
+  });
+
   test("keys go to the slots that Redis says", async () => {
     const keys = ["", "key", "é😀", "{user}:a", "a{user}b{other}", "{}x", "{x", "tokenizer:session"];
     const cluster = await startRedis({ args: ["--cluster-enabled", "yes"] });

@@ -88,9 +88,10 @@ const tasks = {
   async close() {
     for (const each of backends) await each?.close();
     backends.length = 1;
-    globalThis.gc?.();
+    if (engine !== "libsql") return;
+    globalThis.gc();
     await new Promise(setImmediate);
-    globalThis.gc?.();
+    globalThis.gc();
   },
 
   /** The files below the folder that this process has open. */
