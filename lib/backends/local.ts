@@ -122,6 +122,9 @@ export class LocalBackend implements Backend {
     // Node's engine empties the log when the last connection closes, libsql does not: and the log has what was removed.
     try {
       if (this.#handle) emptyLog(this.#handle.database);
+    } catch (error) {
+      // Nothing is lost: the log is read when the database is next opened.
+      this.#context.warn(`The log of ${this.#file} was not emptied on closing: ${(error as Error).message}.`);
     } finally {
       this.#drop();
     }

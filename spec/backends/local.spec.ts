@@ -310,11 +310,12 @@ describe.each(ENGINES)("on %s", (engine) => {
 
   describe("the disk", () => {
     const expectRefusedWrites = (answer: unknown) => {
-      const { written, failed, found, first, rejections } = answer as {
+      const { written, failed, found, first, closed, rejections } = answer as {
         written: number;
         failed: Told[];
         found: number;
         first: boolean;
+        closed: unknown;
         rejections: string[];
       };
       expect(written).toBeGreaterThan(0);
@@ -325,6 +326,8 @@ describe.each(ENGINES)("on %s", (engine) => {
       }
       expect(found).toBe(written);
       expect(first).toBe(true);
+      // Though the log cannot be emptied.
+      expect(closed).toBe(true);
       expect(rejections).toEqual([]);
     };
 

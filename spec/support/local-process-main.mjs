@@ -56,7 +56,7 @@ const tasks = {
     }
   },
 
-  /** Fills the disk, and tells how that ended. */
+  /** Fills the disk, closes, and tells how that ended. */
   async fill() {
     let count = 0;
     const rejections = [];
@@ -73,8 +73,10 @@ const tasks = {
     const found = [];
     for await (const { key, value: stored } of backend.entries()) found.push(`${key} ${stored.length}`);
     const first = await backend.read("fill-0");
+    const closed = await backend.close().then(() => true, told);
     await new Promise(setImmediate);
-    return { written: count - failed.length, failed, found: found.length, first: first?.value === value, rejections };
+    const isFirstThere = first?.value === value;
+    return { written: count - failed.length, failed, found: found.length, first: isFirstThere, closed, rejections };
   },
 
   /** Holds the write lock until this process ends. */
