@@ -1,6 +1,6 @@
 // npm run test:dynamodb-local: the specs of DynamoDB on Amazon's own emulator, which knows what dynalite does not (TTL, and
 // the item that made a condition fail). It is a Java program in the npm package amplify-dynamodb-simulator (60 MB).
-// Arguments go to jest. Without Java 17: says so, and ends well; with CI_JAVA=needed it is a failure.
+// Arguments go to jest. Without Java 17 it says so, and ends well.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";

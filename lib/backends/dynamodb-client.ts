@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AttributeValue, DynamoDB, DynamoDBClientConfig } from "@aws-sdk/client-dynamodb";
 import { TokenizerError } from "../errors.js";
 import type { TokenizerSettings } from "../settings/settings.js";
-import { explain, isTransient, noCredentials, noRegion, type Place, timedOut } from "./dynamodb-errors.js";
+import { explain, isTransient, noCredentials, noRegion, type Place, standIn, timedOut } from "./dynamodb-errors.js";
 
 /** What the settings say about the way there. */
 export interface DynamodbOptions
@@ -114,7 +114,7 @@ export class DynamodbConnection {
       throw noRegion(this.#options, error);
     });
     const credentials = await client.config.credentials().catch((error: unknown) => {
-      throw explain(error, "", this.#place);
+      throw noCredentials(error, this.#options);
     });
     refuseStandIn(this.#options, credentials);
     // After the last wait: what was closed meanwhile must not open again.
@@ -166,13 +166,13 @@ function clientConfig(options: DynamodbOptions, timeout: number): DynamoDBClient
   };
 }
 
-/** Where a profile has no credentials, the SDK goes on to the machine's: not who was named. */
+/** The SDK tells of each source that credentials went through. */
 function refuseStandIn(options: DynamodbOptions, credentials: object): void {
   const { profile_name: profile } = options;
   const { $source = {} } = credentials as { $source?: object };
   const sources = Object.keys($source);
   if (profile === undefined || sources.length === 0 || sources.some((name) => name.includes("PROFILE"))) return;
-  throw noCredentials("the profile has none", options);
+  throw standIn(options);
 }
 
 async function loadPackage(): Promise<typeof import("@aws-sdk/client-dynamodb")> {

@@ -67,15 +67,16 @@ export function explain(error: unknown, action: string, place: Place): Tokenizer
   if (error instanceof TokenizerError) return error;
   const { name, message, code, $fault, $response } = error as SdkError;
   if (NOT_ACCEPTED.has(name)) return unusable(`AWS did not accept the credentials (${name}). ${whoAsks(place)}`);
-  // It knows profiles, not secrets.
-  if (name === "CredentialsProviderError") return noCredentials(firstLine(message), place, error);
+  if (name === "CredentialsProviderError") return noCredentials(error, place);
   const refused = refusals[name]?.(action, place, message);
   if (refused !== undefined) return unusable(refused, error);
   if (THROTTLED.has(name)) {
     const text = `DynamoDB throttled ${action} on ${tableOf(place)}: more is asked of it than its capacity or the account allows.`;
     return new TokenizerError("STORE_UNAVAILABLE", text, { cause: error });
   }
-  if (name === "TimeoutError") return new TokenizerError("STORE_TIMEOUT", notAnswered(place), { cause: error });
+  // The SDK calls a reset a time-out, too.
+  if (name === "TimeoutError" && !(code && code in REASONS))
+    return new TokenizerError("STORE_TIMEOUT", notAnswered(place), { cause: error });
   // Half an answer, or none of DynamoDB's, is quoted by these: neither told nor kept as the cause.
   const isAnswer = $response !== undefined && $fault === undefined;
   if (code !== undefined) return explainNetwork(code, place, isAnswer ? undefined : error);
@@ -98,8 +99,16 @@ export function noRegion({ profile_name: profile }: Place, cause: unknown): Toke
 }
 
 /** Nobody is named who could ask, or who is named is not there. */
-export function noCredentials(reason: string, place: Place, cause?: unknown): TokenizerError {
+export function noCredentials(error: unknown, place: Place): TokenizerError {
+  const { name, message } = error as SdkError;
+  // Its own words name profiles; those of others may quote an answer.
+  const [reason, cause] = name === "CredentialsProviderError" ? [firstLine(message), error] : [name, undefined];
   return unusable(`There are no AWS credentials to use (${reason}). ${whoAsks(place)}`, cause);
+}
+
+/** Where a profile has no credentials, the SDK goes on to the machine's: not who was named. */
+export function standIn(place: Place): TokenizerError {
+  return unusable(`There are no AWS credentials to use (the profile has none). ${whoAsks(place)}`);
 }
 
 /** @param failure what the last try met, if it met anything */

@@ -154,6 +154,20 @@ describe("who asks", () => {
     expect(dynamodb.calls).toEqual([]);
   });
 
+  test("a role that gives none: told by the error's name, not its words", async () => {
+    configure({
+      config: "[profile work]\nrole_arn=arn:aws:iam::123456789012:role/app\nsource_profile=base\nregion=eu-west-1\n",
+      credentials: "[base]\naws_access_key_id=AKIDBASE\naws_secret_access_key=secret-of-base\n",
+    });
+    process.env.AWS_ENDPOINT_URL_STS = await startKeyServer("AKIDROLE");
+    const { code, message, error } = await failureOf(open({ profile_name: "work" }));
+    expect(code).toBe("STORE_UNUSABLE");
+    expect(message).toMatch(
+      /^There are no AWS credentials to use \(\w+\)\. Check the profile work of tokenizer\.profile_name\.$/,
+    );
+    expect(error.cause).toBeUndefined();
+  });
+
   test("credentials that do not come in time: told as such", async () => {
     process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = await startKeyServer("AKIDROLE", { slow: true });
     const { code, message, took } = await failureOf(open(REGION, 300));

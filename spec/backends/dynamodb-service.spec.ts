@@ -226,6 +226,20 @@ describe("a DynamoDB in trouble", () => {
     expect(dynamodb.actions).toEqual(Array(tries).fill("PutItem"));
   });
 
+  test.each([
+    ["drop", "STORE_UNAVAILABLE", "cannot be reached: the connection was reset."],
+    ["cut", "STORE_UNAVAILABLE", "cannot be reached: the connection was reset."],
+    ["hang", "STORE_TIMEOUT", "did not answer within 0.3 seconds (the last try: TimeoutError)."],
+  ] as [Fate, string, string][])("every try %s: told as what it was", async (fate, code, message) => {
+    const { backend } = makeBackend({ ...WAY, endpoint: dynamodb.endpoint, table }, { timeout: 300 });
+    dynamodb.fate = () => fate;
+    const failure = await failureOf(backend.read("session:a"));
+    expect([failure.code, failure.message]).toEqual([
+      code,
+      `DynamoDB at ${new URL(dynamodb.endpoint).host} ${message}`,
+    ]);
+  });
+
   test("an answer that is none of DynamoDB's is not quoted, nor kept as the cause", async () => {
     const { backend } = makeBackend({ ...WAY, endpoint: dynamodb.endpoint, table });
     dynamodb.fate = () => ({ status: 200, body: "what a session contains" });

@@ -208,6 +208,8 @@ export async function until(
 export async function startCluster(masters: number, replicas = 0): Promise<RedisServer[]> {
   const args = [
     ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000"],
+    // What is left goes on while one is down.
+    ...["--cluster-require-full-coverage", "no"],
     // A replica may take over however old what it has is.
     ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
   ];
