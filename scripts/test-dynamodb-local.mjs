@@ -13,8 +13,8 @@ const PACKAGE = "amplify-dynamodb-simulator@2.9.30";
 const FOLDER = `${ROOT}.cache/dynamodb-local`;
 const EMULATOR = `${FOLDER}/package/emulator`;
 const OLDEST_JAVA = 17;
-/** What else there is of specs needs no emulator. */
-const SPECS = ["spec/backends/dynamodb", "spec/cli"];
+/** What touches DynamoDB; the rest of the specs needs no emulator. */
+const SPECS = ["spec/backends/dynamodb", "spec/cli", "spec/session/processes", "spec/session/users"];
 const START_MS = 60_000;
 
 /** The major release of the Java that would start, or nothing. */

@@ -1,11 +1,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import express, { type ErrorRequestHandler } from "express";
 import request from "supertest";
 import { tokenizer } from "../../lib/tokenizer.js";
 import { type App, SAFE_PASSWORD, startApp, type Visitor } from "../support/app.js";
-import { type AppProcess, startApp as startProcess } from "../support/app-process.js";
 import {
   clientOf,
   type DynamodbProxy,
@@ -42,51 +41,6 @@ const startOnTable = ({ storeTimeout = 5 } = {}): Promise<App> =>
   startApp({ settings: { ...settings(), store_timeout: storeTimeout } });
 
 const valuesOf = async (visitor: Visitor) => (await visitor.get("/session")).body.values;
-
-describe("two processes on one table", () => {
-  let one: AppProcess;
-  let other: AppProcess;
-
-  beforeEach(async () => {
-    const patient = { ...settings(), store_timeout: 5 };
-    [one, other] = await Promise.all([startProcess(patient), startProcess(patient)]);
-  });
-
-  afterEach(async () => {
-    await Promise.all([one.stop(), other.stop()]);
-  });
-
-  async function signIn(): Promise<string> {
-    const { status, cookie } = await one.get("/in");
-    expect([status, cookie]).toEqual([200, expect.stringMatching(/^token=/)]);
-    return cookie as string;
-  }
-
-  test("50 parallel requests of one session, each setting its own key: 50 kept", async () => {
-    const cookie = await signIn();
-    const requests = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).get(`/set/key${n}`, cookie));
-    await Promise.all([one.get("/waiting/25"), other.get("/waiting/25")]);
-    await Promise.all([one.get("/go"), other.get("/go")]);
-    const answers = await Promise.all(requests);
-    expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
-    const { fields, password } = JSON.parse((await one.get("/session", cookie)).text);
-    expect(Object.keys(fields).filter((key) => key.startsWith("key"))).toHaveLength(50);
-    expect(password).toBe("a secret of ann's");
-  });
-
-  test("20 logouts during slow requests: no session comes back, and the slow requests answer 200", async () => {
-    const cookies = await Promise.all(Array.from({ length: 20 }, signIn));
-    const slow = cookies.map((cookie) => one.get("/set/late", cookie));
-    await one.get("/waiting/20");
-    const logouts = await Promise.all(cookies.map((cookie) => other.get("/out", cookie)));
-    await one.get("/go");
-    const answers = await Promise.all(slow);
-    expect(logouts.map(({ status }) => status)).toEqual(Array(20).fill(200));
-    expect(answers.map(({ status, cookie }) => [status, cookie])).toEqual(Array(20).fill([200, undefined]));
-    const after = await Promise.all(cookies.map((cookie) => other.get("/session", cookie)));
-    expect(after.map(({ text }) => JSON.parse(text))).toEqual(Array(20).fill({ fields: {}, ended: true }));
-  });
-});
 
 describe("what a request costs", () => {
   test("100 requests of an unchanged session: 100 reads of it, and one write when its touch is due", async () => {

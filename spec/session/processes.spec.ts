@@ -1,66 +1,66 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { beforeAll, expect, test } from "@jest/globals";
 import { type AppProcess, startApp } from "../support/app-process.js";
+import { everyBackend, onEveryBackend, type Place, redisCluster } from "../support/places.js";
+import { isFull } from "../support/redis-server.js";
 
-let folder: string;
-let one: AppProcess;
-let other: AppProcess;
+const ROUNDS = isFull ? 20 : 2;
+/** Processes start slowly where many do at once. Seconds. */
+const PATIENT = { store_timeout: 15 };
 
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "processes-spec-"));
-  [one, other] = await Promise.all([
-    startApp({ type: "local", path: folder }),
-    startApp({ type: "local", path: folder }),
-  ]);
-});
+onEveryBackend(
+  (places) => {
+    let place: Place;
+    let one: AppProcess;
+    let other: AppProcess;
 
-afterAll(async () => {
-  await Promise.all([one.stop(), other.stop()]);
-  rmSync(folder, { recursive: true, force: true });
-});
+    beforeAll(async () => {
+      place = { ...(await places.next()), ...PATIENT };
+      [one, other] = await Promise.all([startApp(place), startApp(place)]);
+    });
 
-async function signIn(): Promise<string> {
-  const { status, cookie } = await one.get("/in");
-  expect([status, cookie]).toEqual([200, expect.stringMatching(/^token=/)]);
-  return cookie as string;
-}
+    async function signIn(): Promise<string> {
+      const { status, cookie } = await one.get("/in");
+      expect([status, cookie]).toEqual([200, expect.stringMatching(/^token=/)]);
+      return cookie as string;
+    }
 
-describe("two processes on one folder", () => {
-  test("50 parallel requests of one session, each setting its own key: 50 kept", async () => {
-    const cookie = await signIn();
-    const requests = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).get(`/set/key${n}`, cookie));
-    await Promise.all([one.get("/waiting/25"), other.get("/waiting/25")]);
-    await Promise.all([one.get("/go"), other.get("/go")]);
-    const answers = await Promise.all(requests);
-    expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
-    const { fields, password } = JSON.parse((await one.get("/session", cookie)).text);
-    expect(Object.keys(fields).filter((key) => key.startsWith("key"))).toHaveLength(50);
-    expect(password).toBe("a secret of ann's");
-  });
+    test("50 parallel requests of one session, by two processes, each setting its own key: 50 kept", async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const cookie = await signIn();
+        const requests = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).get(`/set/key${n}`, cookie));
+        await Promise.all([one.get("/waiting/25"), other.get("/waiting/25")]);
+        await Promise.all([one.get("/go"), other.get("/go")]);
+        const answers = await Promise.all(requests);
+        expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
+        const { fields, password } = JSON.parse((await one.get("/session", cookie)).text);
+        expect(Object.keys(fields).filter((key) => key.startsWith("key"))).toHaveLength(50);
+        expect(password).toBe("a secret of ann's");
+      }
+    });
 
-  test("20 logouts during slow requests: no session comes back, and the slow requests answer 200", async () => {
-    const cookies = await Promise.all(Array.from({ length: 20 }, signIn));
-    const slow = cookies.map((cookie) => one.get("/set/late", cookie));
-    await one.get("/waiting/20");
-    const logouts = await Promise.all(cookies.map((cookie) => other.get("/out", cookie)));
-    await one.get("/go");
-    const answers = await Promise.all(slow);
-    expect(logouts.map(({ status }) => status)).toEqual(Array(20).fill(200));
-    expect(answers.map(({ status, cookie }) => [status, cookie])).toEqual(Array(20).fill([200, undefined]));
-    const after = await Promise.all(cookies.map((cookie) => other.get("/session", cookie)));
-    expect(after.map(({ text }) => JSON.parse(text))).toEqual(Array(20).fill({ fields: {}, ended: true }));
-  });
+    test("20 logouts on one process during slow requests on the other: no session comes back, and those answer 200", async () => {
+      const cookies = await Promise.all(Array.from({ length: 20 }, signIn));
+      const slow = cookies.map((cookie) => one.get("/set/late", cookie));
+      await one.get("/waiting/20");
+      const logouts = await Promise.all(cookies.map((cookie) => other.get("/out", cookie)));
+      await one.get("/go");
+      const answers = await Promise.all(slow);
+      expect(logouts.map(({ status }) => status)).toEqual(Array(20).fill(200));
+      expect(answers.map(({ status, cookie }) => [status, cookie])).toEqual(Array(20).fill([200, undefined]));
+      const after = await Promise.all(cookies.map((cookie) => other.get("/session", cookie)));
+      expect(after.map(({ text }) => JSON.parse(text))).toEqual(Array(20).fill({ fields: {}, ended: true }));
+    });
 
-  test("what one process wrote, the other finds after its death", async () => {
-    const third = await startApp({ type: "local", path: folder });
-    const cookie = await signIn();
-    const setting = third.get("/set/before-death", cookie);
-    await third.get("/waiting/1");
-    await third.get("/go");
-    expect((await setting).status).toBe(200);
-    await third.stop();
-    expect(JSON.parse((await other.get("/session", cookie)).text).fields).toMatchObject({ "before-death": true });
-  });
-});
+    test("what one process wrote, the other finds after its death", async () => {
+      const third = await startApp(place);
+      const cookie = await signIn();
+      const setting = third.get("/set/before-death", cookie);
+      await third.get("/waiting/1");
+      await third.get("/go");
+      expect((await setting).status).toBe(200);
+      await third.stop();
+      expect(JSON.parse((await other.get("/session", cookie)).text).fields).toMatchObject({ "before-death": true });
+    });
+  },
+  [...everyBackend, redisCluster],
+);

@@ -1,46 +1,23 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
-import { LocalBackend } from "../../lib/backends/local.js";
-import type { SettingsInput } from "../../lib/settings/settings.js";
+import type { Backend } from "../../lib/backends/backend.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { onEveryBackend, type Place } from "../support/places.js";
 
 const MINUTE = 60_000;
 const ROUNDS = process.env.TEST_FULL === "1" ? 200 : 20;
 /** For all rounds, in milliseconds. */
 const PATIENCE = 1000 * ROUNDS;
 
-let folder: string;
+let place: Place;
 let now: number;
 let opened: Tokenizer[];
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "users-spec-"));
-  now = Date.parse("2026-10-25T00:30:00Z");
-  opened = [];
-});
-
-afterEach(async () => {
-  jest.restoreAllMocks();
-  await Promise.all(opened.map((sessions) => sessions.close()));
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function open(settings: Partial<SettingsInput["tokenizer"]> = {}): Promise<Tokenizer> {
+async function open(settings: Place = {}): Promise<Tokenizer> {
   const sessions = tokenizer(
-    {
-      tokenizer: {
-        type: "local",
-        path: folder,
-        cloud: false,
-        safe_password: "a safe password, for specs",
-        ...settings,
-      },
-    },
+    { tokenizer: { ...place, safe_password: "a safe password, for specs", store_timeout: 10, ...settings } },
     { clock: () => now, log: { warn: () => {} } },
   );
   opened.push(sessions);
@@ -73,19 +50,6 @@ async function alive(sessions: Tokenizer, requests: readonly Request[]): Promise
   return requests.filter((_, index) => states[index]);
 }
 
-/** Every call of the backend takes a while, and not the same: so steps of several writers come between each other. */
-function delayEveryCall(): void {
-  for (const name of ["read", "write", "remove"] as const) {
-    const { [name]: method } = LocalBackend.prototype;
-    jest.spyOn(LocalBackend.prototype, name).mockImplementation(async function (this: LocalBackend, ...args: never[]) {
-      await sleep(Math.random() * 4);
-      const result = await Reflect.apply(method, this, args);
-      await sleep(Math.random() * 4);
-      return result;
-    } as never);
-  }
-}
-
 async function fulfilled<T>(work: ReadonlyArray<Promise<T>>): Promise<T[]> {
   const outcomes = await Promise.allSettled(work);
   for (const outcome of outcomes) {
@@ -94,232 +58,209 @@ async function fulfilled<T>(work: ReadonlyArray<Promise<T>>): Promise<T[]> {
   return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
 }
 
-describe("list", () => {
-  test("tells each live session, the oldest first, with its label and times, and which is the current one", async () => {
-    const sessions = await open({ absolute_timeout: 30 });
-    const began = now;
-    await signIn(sessions, "ann", "phone");
-    now += MINUTE;
-    const current = await signIn(sessions, "ann");
-    await signIn(sessions, "Ann");
-    const listed = await sessions.users.list("ann", { current });
-    expect(listed).toEqual([
-      {
-        id: expect.stringMatching(/^[\w-]{22}$/),
-        label: "phone",
-        createdAt: new Date(began),
-        lastSeenAt: new Date(began),
-        expiresAt: new Date(began + 20 * MINUTE),
-        current: false,
-      },
-      expect.objectContaining({ label: undefined, createdAt: new Date(now), current: true }),
-    ]);
-    expect(await sessions.users.list("nobody")).toEqual([]);
-  });
-
-  test("a handle is not the cookie's value, and nothing of it", async () => {
-    const sessions = await open();
-    const { sessionID } = await signIn(sessions, "ann");
-    const [{ id } = { id: "" }] = await sessions.users.list("ann");
-    const [{ id: hashed } = { id: "" }] = await sessions.store.all();
-    expect(id).not.toBe("");
-    expect([sessionID, hashed]).not.toContain(id);
-    expect(hashed).not.toContain(id);
-  });
-
-  test("lastSeenAt follows the requests; an expired session is not listed", async () => {
-    const sessions = await open();
-    const [one] = [await signIn(sessions, "ann"), await signIn(sessions, "ann")];
-    now += 15 * MINUTE;
-    await isAlive(sessions, one);
-    now += 10 * MINUTE;
-    const listed = await sessions.users.list("ann");
-    expect(listed.map(({ lastSeenAt }) => lastSeenAt)).toEqual([new Date(now - 10 * MINUTE)]);
-  });
-
-  test("a session that goes over to another user, or to none, is listed there, or nowhere", async () => {
-    const sessions = await open();
-    const req = await signIn(sessions, "ann");
-    Object.assign(req.session, { username: "bob" });
-    await sessions.store.commit(req.session);
-    expect([await sessions.users.list("ann"), await sessions.users.list("bob")]).toMatchObject([
-      [],
-      [{ label: undefined }],
-    ]);
-    delete req.session.username;
-    await sessions.store.commit(req.session);
-    expect(await sessions.users.list("bob")).toEqual([]);
-    expect(await isAlive(sessions, req)).toBe(true);
-  });
-
-  test("is kept as long as the sessions are, however long they live", async () => {
-    const sessions = await open();
-    const req = await signIn(sessions, "ann");
-    for (let step = 0; step < 20; step++) {
-      now += 15 * MINUTE;
-      expect(await isAlive(sessions, req)).toBe(true);
-      expect(await sessions.users.list("ann")).toHaveLength(1);
-      await sessions.store.prune();
-    }
-  });
-
-  test("works with sealed sessions, too", async () => {
-    const sessions = await open({ encrypt: "session", sessions_per_user: 1 });
-    await signIn(sessions, "ann");
-    await signIn(sessions, "ann", "second");
-    expect(await sessions.users.list("ann")).toMatchObject([{ label: "second" }]);
-  });
-
-  test("costs what the user has, not what all have; a request that changes nothing costs one read", async () => {
-    const sessions = await open();
-    const req = await signIn(sessions, "ann");
-    await Promise.all(Array.from({ length: 50 }, (_, n) => signIn(sessions, `other-${n}`)));
-    const reads = jest.spyOn(LocalBackend.prototype, "read");
-    const writes = jest.spyOn(LocalBackend.prototype, "write");
-    await sessions.users.list("ann");
-    expect([reads.mock.calls.length, writes.mock.calls.length]).toEqual([2, 0]);
-    await isAlive(sessions, req);
-    expect([reads.mock.calls.length, writes.mock.calls.length]).toEqual([3, 0]);
-  });
-});
-
-describe("revoke", () => {
-  test("ends all, only some, or all but some; by request or handle; and tells how many", async () => {
-    const sessions = await open();
-    const requests = [];
-    for (let count = 0; count < 5; count++) requests.push(await signIn(sessions, "ann"));
-    const [first, second] = requests as [Request, Request];
-    const ids = (await sessions.users.list("ann")).map(({ id }) => id);
-    expect(await sessions.users.revoke("ann", { only: ids[4] as string })).toBe(1);
-    expect(await sessions.users.revoke("ann", { only: [ids[4] as string, ids[3] as string, "nothing"] })).toBe(1);
-    expect(await sessions.users.revoke("ann", { only: first })).toBe(1);
-    expect(await sessions.users.revoke("bob", { only: second })).toBe(0);
-    expect(await sessions.users.revoke("ann", { only: undefined })).toBe(0);
-    expect(await sessions.users.revoke("ann", { except: second })).toBe(1);
-    expect(await alive(sessions, requests)).toEqual([second]);
-    expect(await sessions.users.revoke("ann")).toBe(1);
-    expect([await sessions.store.length(), await sessions.users.list("ann")]).toEqual([0, []]);
-  });
-
-  test("revokeEveryone ends the sessions of all users, and leaves anonymous ones", async () => {
-    const sessions = await open();
-    for (const name of ["ann", "ann", "bob"]) await signIn(sessions, name);
-    await sessions.store.commit(Object.assign(newSession(sessions.store), { cart: 1 }));
-    expect(await sessions.users.revokeEveryone()).toBe(3);
-    expect(await sessions.store.length()).toBe(1);
-  });
-
-  test(
-    `during sign-ins, from two stores, ${ROUNDS} rounds: nothing revoked comes back, nothing lives unlisted`,
-    async () => {
-      const [one, other] = [await open(), await open()];
-      delayEveryCall();
-      for (let round = 0; round < ROUNDS; round++) {
-        const before = await signIn(one, "ann");
-        const signingIn = Array.from({ length: 6 }, (_, n) => signIn(n % 2 ? one : other, "ann"));
-        const revoking = other.users.revoke("ann");
-        const saving = one.store.commit(Object.assign(before.session, { late: round }));
-        const requests = await fulfilled(signingIn);
-        await Promise.all([revoking, saving]);
-        expect(await isAlive(one, before)).toBe(false);
-        expect(await one.users.list("ann")).toHaveLength((await alive(one, requests)).length);
-        expect(await one.store.length()).toBe((await alive(one, requests)).length);
-        await one.users.revoke("ann");
-        expect(await one.store.length()).toBe(0);
-      }
-    },
-    PATIENCE,
-  );
-});
-
-describe("sessions_per_user", () => {
-  test("5 sign-ins with a limit of 3: the first two are out, 3 are listed", async () => {
-    const sessions = await open({ sessions_per_user: 3 });
-    const requests = [];
-    for (let count = 0; count < 5; count++) requests.push(await signIn(sessions, "ann"));
-    expect(await alive(sessions, requests)).toEqual(requests.slice(2));
-    expect(await sessions.users.list("ann")).toHaveLength(3);
-  });
-
-  test(
-    "20 sign-ins at once with a limit of 3, from two stores: 3 alive, 3 listed, none alive unlisted",
-    async () => {
-      const stores = [await open({ sessions_per_user: 3 }), await open({ sessions_per_user: 3 })] as const;
-      delayEveryCall();
-      for (let round = 0; round < ROUNDS / 5; round++) {
-        const name = `user ${round}`;
-        const requests = await fulfilled(
-          Array.from({ length: 20 }, (_, n) => signIn(stores[n % 2] as Tokenizer, name)),
-        );
-        expect(await alive(stores[0], requests)).toHaveLength(3);
-        expect(await stores[0].users.list(name)).toHaveLength(3);
-        expect(await stores[0].store.length()).toBe(3 * (round + 1));
-      }
-    },
-    PATIENCE,
-  );
-
-  test("a session that expired or was signed out makes room: no live one has to give way for it", async () => {
-    const sessions = await open({ sessions_per_user: 2 });
-    const first = await signIn(sessions, "ann");
-    const second = await signIn(sessions, "ann");
-    now += 15 * MINUTE;
-    await isAlive(sessions, first);
-    now += 10 * MINUTE;
-    expect(await isAlive(sessions, second)).toBe(false);
-    const third = await signIn(sessions, "ann");
-    await sessions.store.remove(third.sessionID);
-    const fourth = await signIn(sessions, "ann");
-    expect(await alive(sessions, [first, third, fourth])).toEqual([first, fourth]);
-  });
-});
-
-describe("a process that dies", () => {
-  /** The backend's calls of one operation, counted, and the process dead from one of them on. */
-  function dieAtCall(call: number): { died: () => boolean } {
-    let calls = 0;
-    for (const name of ["read", "write", "touch", "remove"] as const) {
-      const { [name]: method } = LocalBackend.prototype;
-      jest.spyOn(LocalBackend.prototype, name).mockImplementation(function (this: LocalBackend, ...args: never[]) {
-        return ++calls > call ? Promise.reject(new Error("dead")) : Reflect.apply(method, this, args);
-      } as never);
-    }
-    return { died: () => calls > call };
+/** Every call of the backend takes a while, and not the same: so steps of several writers come between each other. */
+function delayEveryCall(backend: Backend): void {
+  for (const name of ["read", "write", "remove"] as const) {
+    const { [name]: method } = backend;
+    jest.spyOn(backend, name).mockImplementation(async function (this: Backend, ...args: never[]) {
+      await sleep(Math.random() * 4);
+      const result = await Reflect.apply(method, this, args);
+      await sleep(Math.random() * 4);
+      return result;
+    } as never);
   }
+}
 
-  const operations: ReadonlyArray<[string, (sessions: Tokenizer) => Promise<unknown>]> = [
-    ["a sign-in", (sessions) => signIn(sessions, "ann")],
-    ["an ending", (sessions) => sessions.users.revoke("ann")],
-  ];
+onEveryBackend(({ prototype, next }) => {
+  beforeEach(async () => {
+    place = await next();
+    // Redis keeps its own time, so it is the real one.
+    now = Date.now();
+    opened = [];
+  });
 
-  test.each(operations)(
-    "at each step of %s: what lives is listed, and what was marked is finished",
-    async (_, work) => {
-      for (let call = 0; ; call++) {
-        const sessions = await open({ sessions_per_user: 2 });
-        const requests = [await signIn(sessions, "ann"), await signIn(sessions, "ann")];
-        const { died } = dieAtCall(call);
-        const outcome = await work(sessions).then(
-          (value) => value,
-          () => undefined,
-        );
-        const hasDied = died();
-        jest.restoreAllMocks();
-        const after = await open({ sessions_per_user: 2 });
-        const held = [...requests, ...(outcome && typeof outcome === "object" ? [outcome as Request] : [])];
-        const living = await alive(after, held);
-        const listed = await after.users.list("ann");
-        // A session that was written before the death, but whose cookie was not sent, may live until its end: listed.
-        expect(listed.length).toBeGreaterThanOrEqual((await alive(after, living)).length);
-        expect(await after.users.revoke("ann")).toBe(listed.length);
-        expect(await alive(after, held)).toEqual([]);
-        await after.store.clear();
-        now += 60 * MINUTE;
-        await after.store.prune();
-        await Promise.all([sessions.close(), after.close()]);
-        opened = [];
-        if (!hasDied) return;
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await Promise.all(opened.map((sessions) => sessions.close()));
+  });
+
+  describe("list", () => {
+    test("tells each live session, the oldest first, with its label and times, and which is the current one", async () => {
+      const sessions = await open({ absolute_timeout: 30 });
+      const began = now;
+      await signIn(sessions, "ann", "phone");
+      now += MINUTE;
+      const current = await signIn(sessions, "ann");
+      await signIn(sessions, "Ann");
+      const listed = await sessions.users.list("ann", { current });
+      expect(listed).toEqual([
+        {
+          id: expect.stringMatching(/^[\w-]{22}$/),
+          label: "phone",
+          createdAt: new Date(began),
+          lastSeenAt: new Date(began),
+          expiresAt: new Date(began + 20 * MINUTE),
+          current: false,
+        },
+        expect.objectContaining({ label: undefined, createdAt: new Date(now), current: true }),
+      ]);
+      expect(await sessions.users.list("nobody")).toEqual([]);
+    });
+
+    test("a handle is not the cookie's value, and nothing of it", async () => {
+      const sessions = await open();
+      const { sessionID } = await signIn(sessions, "ann");
+      const [{ id } = { id: "" }] = await sessions.users.list("ann");
+      const [{ id: hashed } = { id: "" }] = await sessions.store.all();
+      expect(id).not.toBe("");
+      expect([sessionID, hashed]).not.toContain(id);
+      expect(hashed).not.toContain(id);
+    });
+
+    test("lastSeenAt follows the requests; an expired session is not listed", async () => {
+      const sessions = await open();
+      const [one] = [await signIn(sessions, "ann"), await signIn(sessions, "ann")];
+      now += 15 * MINUTE;
+      await isAlive(sessions, one);
+      now += 10 * MINUTE;
+      const listed = await sessions.users.list("ann");
+      expect(listed.map(({ lastSeenAt }) => lastSeenAt)).toEqual([new Date(now - 10 * MINUTE)]);
+    });
+
+    test("a session that goes over to another user, or to none, is listed there, or nowhere", async () => {
+      const sessions = await open();
+      const req = await signIn(sessions, "ann");
+      Object.assign(req.session, { username: "bob" });
+      await sessions.store.commit(req.session);
+      expect([await sessions.users.list("ann"), await sessions.users.list("bob")]).toMatchObject([
+        [],
+        [{ label: undefined }],
+      ]);
+      delete req.session.username;
+      await sessions.store.commit(req.session);
+      expect(await sessions.users.list("bob")).toEqual([]);
+      expect(await isAlive(sessions, req)).toBe(true);
+    });
+
+    test("is kept as long as the sessions are, however long they live", async () => {
+      const sessions = await open();
+      const req = await signIn(sessions, "ann");
+      for (let step = 0; step < 20; step++) {
+        now += 15 * MINUTE;
+        expect(await isAlive(sessions, req)).toBe(true);
+        expect(await sessions.users.list("ann")).toHaveLength(1);
+        await sessions.store.prune();
       }
-    },
-  );
+    });
+
+    test("works with sealed sessions, too", async () => {
+      const sessions = await open({ encrypt: "session", sessions_per_user: 1 });
+      await signIn(sessions, "ann");
+      await signIn(sessions, "ann", "second");
+      expect(await sessions.users.list("ann")).toMatchObject([{ label: "second" }]);
+    });
+
+    test("costs what the user has, not what all have; a request that changes nothing costs one read", async () => {
+      const sessions = await open();
+      const req = await signIn(sessions, "ann");
+      await Promise.all(Array.from({ length: 50 }, (_, n) => signIn(sessions, `other-${n}`)));
+      const reads = jest.spyOn(prototype, "read");
+      const writes = jest.spyOn(prototype, "write");
+      await sessions.users.list("ann");
+      expect([reads.mock.calls.length, writes.mock.calls.length]).toEqual([2, 0]);
+      await isAlive(sessions, req);
+      expect([reads.mock.calls.length, writes.mock.calls.length]).toEqual([3, 0]);
+    });
+  });
+
+  describe("revoke", () => {
+    test("ends all, only some, or all but some; by request or handle; and tells how many", async () => {
+      const sessions = await open();
+      const requests = [];
+      for (let count = 0; count < 5; count++) requests.push(await signIn(sessions, "ann"));
+      const [first, second] = requests as [Request, Request];
+      const ids = (await sessions.users.list("ann")).map(({ id }) => id);
+      expect(await sessions.users.revoke("ann", { only: ids[4] as string })).toBe(1);
+      expect(await sessions.users.revoke("ann", { only: [ids[4] as string, ids[3] as string, "nothing"] })).toBe(1);
+      expect(await sessions.users.revoke("ann", { only: first })).toBe(1);
+      expect(await sessions.users.revoke("bob", { only: second })).toBe(0);
+      expect(await sessions.users.revoke("ann", { only: undefined })).toBe(0);
+      expect(await sessions.users.revoke("ann", { except: second })).toBe(1);
+      expect(await alive(sessions, requests)).toEqual([second]);
+      expect(await sessions.users.revoke("ann")).toBe(1);
+      expect([await sessions.store.length(), await sessions.users.list("ann")]).toEqual([0, []]);
+    });
+
+    test("revokeEveryone ends the sessions of all users, and leaves anonymous ones", async () => {
+      const sessions = await open();
+      for (const name of ["ann", "ann", "bob"]) await signIn(sessions, name);
+      await sessions.store.commit(Object.assign(newSession(sessions.store), { cart: 1 }));
+      expect(await sessions.users.revokeEveryone()).toBe(3);
+      expect(await sessions.store.length()).toBe(1);
+    });
+
+    test(
+      `during sign-ins, from two stores, ${ROUNDS} rounds: nothing revoked comes back, nothing lives unlisted`,
+      async () => {
+        const [one, other] = [await open(), await open()];
+        delayEveryCall(prototype);
+        for (let round = 0; round < ROUNDS; round++) {
+          const before = await signIn(one, "ann");
+          const signingIn = Array.from({ length: 6 }, (_, n) => signIn(n % 2 ? one : other, "ann"));
+          const revoking = other.users.revoke("ann");
+          const saving = one.store.commit(Object.assign(before.session, { late: round }));
+          const requests = await fulfilled(signingIn);
+          await Promise.all([revoking, saving]);
+          expect(await isAlive(one, before)).toBe(false);
+          expect(await one.users.list("ann")).toHaveLength((await alive(one, requests)).length);
+          expect(await one.store.length()).toBe((await alive(one, requests)).length);
+          await one.users.revoke("ann");
+          expect(await one.store.length()).toBe(0);
+        }
+      },
+      PATIENCE,
+    );
+  });
+
+  describe("sessions_per_user", () => {
+    test("5 sign-ins with a limit of 3: the first two are out, 3 are listed", async () => {
+      const sessions = await open({ sessions_per_user: 3 });
+      const requests = [];
+      for (let count = 0; count < 5; count++) requests.push(await signIn(sessions, "ann"));
+      expect(await alive(sessions, requests)).toEqual(requests.slice(2));
+      expect(await sessions.users.list("ann")).toHaveLength(3);
+    });
+
+    test(
+      "20 sign-ins at once with a limit of 3, from two stores: 3 alive, 3 listed, none alive unlisted",
+      async () => {
+        const stores = [await open({ sessions_per_user: 3 }), await open({ sessions_per_user: 3 })] as const;
+        delayEveryCall(prototype);
+        for (let round = 0; round < ROUNDS / 5; round++) {
+          const name = `user ${round}`;
+          const requests = await fulfilled(
+            Array.from({ length: 20 }, (_, n) => signIn(stores[n % 2] as Tokenizer, name)),
+          );
+          expect(await alive(stores[0], requests)).toHaveLength(3);
+          expect(await stores[0].users.list(name)).toHaveLength(3);
+          expect(await stores[0].store.length()).toBe(3 * (round + 1));
+        }
+      },
+      PATIENCE,
+    );
+
+    test("a session that expired or was signed out makes room: no live one has to give way for it", async () => {
+      const sessions = await open({ sessions_per_user: 2 });
+      const first = await signIn(sessions, "ann");
+      const second = await signIn(sessions, "ann");
+      now += 15 * MINUTE;
+      await isAlive(sessions, first);
+      now += 10 * MINUTE;
+      expect(await isAlive(sessions, second)).toBe(false);
+      const third = await signIn(sessions, "ann");
+      await sessions.store.remove(third.sessionID);
+      const fourth = await signIn(sessions, "ann");
+      expect(await alive(sessions, [first, third, fourth])).toEqual([first, fourth]);
+    });
+  });
 });

@@ -1,0 +1,88 @@
+/** What holds on every backend: the same specs on each, on a place of its own. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe } from "@jest/globals";
+import type { Backend } from "../../lib/backends/backend.js";
+import { DynamodbBackend } from "../../lib/backends/dynamodb.js";
+import { LocalBackend } from "../../lib/backends/local.js";
+import { RedisBackend } from "../../lib/backends/redis.js";
+import type { SettingsInput } from "../../lib/settings/settings.js";
+import { atTheEnd, clientOf, isAmazons, makeTable, startDynamodb, WAY } from "./dynamodb-server.js";
+import { startCluster, startRedis, withRedis } from "./redis-server.js";
+
+/** The section `tokenizer` that names a place. Processes may share it. */
+export type Place = Partial<SettingsInput["tokenizer"]>;
+
+export interface Places {
+  readonly name: string;
+  /** Whose calls a spec counts, delays or lets fail. */
+  readonly prototype: Backend;
+  /** Leaves the specs out where the engine is not installed. */
+  readonly describe: (name: string, define: () => void) => void;
+  /** One with nothing in it. Its engine starts with the first, and ends with the spec file. */
+  next(): Promise<Place>;
+}
+
+const local: Places = {
+  name: "local",
+  prototype: LocalBackend.prototype,
+  describe,
+  async next() {
+    const path = mkdtempSync(join(tmpdir(), "places-spec-"));
+    atTheEnd(() => rmSync(path, { recursive: true, force: true }));
+    return { type: "local", path, cloud: false };
+  },
+};
+
+const redisServer = once(startRedis);
+let prefixes = 0;
+const redis: Places = {
+  name: "redis",
+  prototype: RedisBackend.prototype,
+  describe: withRedis,
+  async next() {
+    const { port } = await redisServer();
+    return { type: "redis", host: "127.0.0.1", port, prefix: `place ${++prefixes}:` };
+  },
+};
+
+/** Three masters. */
+export const redisCluster: Places = {
+  ...redis,
+  name: "a Redis Cluster",
+  async next() {
+    const nodes = (await clusterServers()).map(({ address }) => address);
+    return { type: "redis", prefix: `place ${++prefixes}:`, options: { cluster: true, nodes } };
+  },
+};
+const clusterServers = once(() => startCluster(3));
+
+const dynamodb: Places = {
+  name: "dynamodb",
+  prototype: DynamodbBackend.prototype,
+  describe,
+  async next() {
+    const { endpoint, client } = await dynamodbEngine();
+    return { type: "dynamodb", ...WAY, endpoint, table: await makeTable(client) };
+  },
+};
+const dynamodbEngine = once(async () => {
+  const { endpoint } = await startDynamodb();
+  return { endpoint, client: clientOf({ endpoint }) };
+});
+
+/** All three; DynamoDB alone, where the specs run on Amazon's own emulator. */
+export const everyBackend: readonly Places[] = isAmazons ? [dynamodb] : [local, redis, dynamodb];
+
+export function onEveryBackend(define: (places: Places) => void, backends = everyBackend): void {
+  for (const places of backends) places.describe(`on ${places.name}`, () => define(places));
+}
+
+function once<T>(start: () => Promise<T>): () => Promise<T> {
+  let started: Promise<T> | undefined;
+  return () => {
+    started ??= start();
+    return started;
+  };
+}
