@@ -50,10 +50,24 @@ app.get("/waiting/:count", async (req, res) => {
   if (waiting.length < Number(req.params.count)) await allWaiting(Number(req.params.count));
   res.end();
 });
+/** What the process holds; with --expose-gc, after a collection. */
+app.get("/process", (_req, res) => {
+  globalThis.gc?.();
+  res.json({ heap: process.memoryUsage().heapUsed });
+});
+/** Lets go of everything: the process must end by itself then. */
+app.get("/end", (_req, res) => {
+  res.end();
+  server.close(() => sessions.close());
+});
 app.use(sessions);
 app.get("/in", async (req, res) => {
   const { username = "ann" } = req.query;
   await req.signIn({ username, password: `a secret of ${username}'s` });
+  res.end();
+});
+app.get("/put/:key", (req, res) => {
+  req.session[req.params.key] = true;
   res.end();
 });
 app.get("/revoke", async (req, res) => {

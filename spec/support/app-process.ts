@@ -24,9 +24,8 @@ afterAll(() => {
 
 /** An application on a place that other processes may share, as the settings name it. Ended after the file's last spec. */
 export async function startApp(settings: Partial<SettingsInput["tokenizer"]>): Promise<AppProcess> {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", SCRIPT, JSON.stringify(settings)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const args = ["--disable-warning=ExperimentalWarning", "--expose-gc", SCRIPT, JSON.stringify(settings)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
   child.once("exit", () => running.delete(child));
   const failed = once(child, "exit").then(() => Promise.reject(new Error("The application did not start.")));
