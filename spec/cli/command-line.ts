@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@jest/globals";
+import type { Io } from "../../lib/cli/command.js";
 import { main } from "../../lib/cli/main.js";
 
 const folders: string[] = [];
@@ -12,11 +13,28 @@ afterAll(() => {
 });
 
 /** Runs it; everything comes back as text. */
-export async function commandLine(argv: string[], env: NodeJS.ProcessEnv = {}) {
+export async function commandLine(argv: string[], env: NodeJS.ProcessEnv = {}, more: Partial<Io> = {}) {
   const printed: string[] = [];
   const told: string[] = [];
-  const code = await main(argv, { print: (line) => printed.push(line), tell: (line) => told.push(line), env });
+  const io = { print: (line: string) => printed.push(line), tell: (line: string) => told.push(line), env };
+  const code = await main(argv, { ...io, ...more });
   return { code, stdout: printed.join("\n"), stderr: told.join("\n") };
+}
+
+/** A terminal at which somebody answers every question alike. */
+export function terminal(answer: string) {
+  const questions: string[] = [];
+  /** What stood in the line that is rewritten. */
+  const shown: string[] = [];
+  return {
+    questions,
+    shown,
+    rewrite: (text: string) => void shown.push(text),
+    async ask(question: string) {
+      questions.push(question);
+      return answer;
+    },
+  };
 }
 
 /** A settings file of its own; answers its name. */
