@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterAll } from "@jest/globals";
 import type { Io } from "../../lib/cli/command.js";
 import { main } from "../../lib/cli/main.js";
+import { Clock, startApp } from "../support/app.js";
+import type { Place } from "../support/places.js";
 
 const folders: string[] = [];
 
@@ -19,6 +21,29 @@ export async function commandLine(argv: string[], env: NodeJS.ProcessEnv = {}, m
   const io = { print: (line: string) => printed.push(line), tell: (line: string) => told.push(line), env };
   const code = await main(argv, { ...io, ...more });
   return { code, stdout: printed.join("\n"), stderr: told.join("\n") };
+}
+
+/** An application at a place, and the command line over the same settings. */
+export async function appAt(place: Place) {
+  const clock = new Clock();
+  // The command line has the real time, and no other.
+  clock.time = Date.now();
+  const app = await startApp({
+    settings: place,
+    clock,
+    routes(express) {
+      express.post("/sign-in-labelled", (req, res, next) => {
+        const { label, ...credentials } = req.body;
+        req.signIn(credentials, { label }).then(() => res.sendStatus(204), next);
+      });
+    },
+  });
+  const file = settingsFile({ ...place, path: app.path });
+  const run = (argv: string[], more: Partial<Io> = {}) => {
+    const [command = "", ...options] = argv;
+    return commandLine([command, "--settings", file, ...options], {}, more);
+  };
+  return { app, file, run };
 }
 
 /** A terminal at which somebody answers every question alike. */

@@ -89,7 +89,7 @@ describe("wrongly called", () => {
     [["xyz"], "There is no command xyz; the nearest is check", ""],
     [["--settings", "x.yml"], "There is no command --settings; the nearest is sessions", ""],
     [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean table?", "iam-policy "],
-    [["check", "--constructor"], "There is no option --constructor; the nearest is settings", "check "],
+    [["check", "--constructor"], "There is no option --constructor; the nearest is json", "check "],
     [["iam-policy", "-t", "x"], "There is no option -t; the nearest is table", "iam-policy "],
     [["iam-policy", "session_tokens"], "session_tokens is one word too many.", "iam-policy "],
     [["create-table", "--settings"], "--settings needs a value: FILE.", "create-table "],

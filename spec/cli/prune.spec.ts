@@ -1,0 +1,38 @@
+import { expect, test } from "@jest/globals";
+import { makeBackend } from "../../lib/backends/open.js";
+import { storageKey } from "../../lib/session-id.js";
+import { loadSettings } from "../../lib/settings/load.js";
+import { onEveryBackend, type Place } from "../support/places.js";
+import { commandLine, settingsFile } from "./command-line.js";
+
+async function fill(place: Place, ends: number[]) {
+  const file = settingsFile(place);
+  const { tokenizer } = loadSettings(file, { log: console, env: {} });
+  const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  for (const [at, end] of ends.entries()) {
+    const record = { value: "value", version: `version-${at}`, expires: Date.now() + end };
+    await backend.write(storageKey(String(at)), record, "absent");
+  }
+  await backend.close();
+  return (...argv: string[]) => commandLine(["prune", "--settings", file, ...argv]);
+}
+
+onEveryBackend((places) => {
+  test("drops what has expired, and nothing else", async () => {
+    const prune = await fill(await places.next(), [-1, 60_000, -1, -1]);
+    const isRedis = places.name === "redis";
+    const nothing = "Redis drops expired records by itself: nothing to do.";
+    const said = (stdout: string) => ({ code: 0, stdout: isRedis ? nothing : stdout, stderr: "" });
+    expect(await prune()).toEqual(said("3 expired records dropped."));
+    expect(await prune()).toEqual(said("0 expired records dropped."));
+  });
+
+  test("--json tells the number", async () => {
+    const prune = await fill(await places.next(), [-1, 60_000]);
+    expect(await prune("--json")).toEqual({
+      code: 0,
+      stdout: JSON.stringify({ dropped: places.name === "redis" ? 0 : 1 }),
+      stderr: "",
+    });
+  });
+});
