@@ -1,6 +1,6 @@
 /** `sessions`: who is signed in, since when, until when. */
 import type { Tokenizer } from "../tokenizer.js";
-import { type Command, jsonOption, readSettings, settingsOption, withSessions } from "./command.js";
+import { type Command, type Io, jsonOption, readSettings, settingsOption, withSessions } from "./command.js";
 import { withProgress } from "./progress.js";
 import { columns, counted, localTime, visible } from "./text.js";
 
@@ -41,23 +41,26 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
   ],
   async run(values, io) {
     const user = typeof values.user === "string" ? values.user : undefined;
-    return withSessions(readSettings(values, io), io, async (all) => {
-      let count = 0;
-      const lines = values.json ? jsonLines : user === undefined ? tableOfAll : tableOfUser;
-      await withProgress(
+    const asLines = values.json ? jsonLines : user === undefined ? tableOfAll : tableOfUser;
+    let count = 0;
+    await withSessions(readSettings(values, io), io, (all) => {
+      const listed = user === undefined ? everybodys(all) : usersOwn(all, user);
+      const lines = asLines(each(listed, () => count++));
+      return withProgress(
         io,
         () => counted(count, "session"),
-        async () => {
-          const rows = user === undefined ? everybodys(all) : usersOwn(all, user);
-          for await (const line of lines(each(rows, () => count++))) await io.print(line);
-        },
+        () => printAll(lines, io),
       );
-      if (count === 0)
-        io.tell(user === undefined ? "There are no live sessions." : `${visible(user)} has no live session.`);
-      return 0;
     });
+    if (count > 0 || values.json) return 0;
+    io.tell(user === undefined ? "There are no live sessions." : `${visible(user)} has no live session.`);
+    return 0;
   },
 };
+
+async function printAll(lines: AsyncIterable<string>, { print }: Io): Promise<void> {
+  for await (const line of lines) await print(line);
+}
 
 async function* everybodys({ store }: Tokenizer): AsyncGenerator<Listed> {
   for await (const { id, handle, user, createdAt, lastSeenAt, expiresAt } of store.summaries()) {
@@ -71,7 +74,7 @@ async function* usersOwn({ users }: Tokenizer, user: string): AsyncGenerator<Lis
   }
 }
 
-async function* each<T>(items: AsyncIterable<T>, tell: () => void): AsyncGenerator<T> {
+async function* each<T>(items: AsyncIterable<T>, tell: () => unknown): AsyncGenerator<T> {
   for await (const item of items) {
     tell();
     yield item;

@@ -54,7 +54,7 @@ onEveryBackend((places) => {
 
   test("none: an empty array; without --json nothing is printed, and it is told", async () => {
     const { run } = await appAt(await places.next());
-    expect(await run(["sessions", "--json"])).toMatchObject({ code: 0, stdout: "[]" });
+    expect(await run(["sessions", "--json"])).toEqual({ code: 0, stdout: "[]", stderr: "" });
     expect(await run(["sessions"])).toEqual({ code: 0, stdout: "", stderr: "There are no live sessions." });
     expect(await run(["sessions", "--user", "ada"])).toEqual({
       code: 0,
