@@ -9,6 +9,12 @@ const APPLICATION_ID = 0x746f6b6e;
 /** How long SQLite itself may wait for a lock. It blocks the event loop while it waits, so: hardly. Milliseconds. */
 const BUSY_TIMEOUT = 5;
 
+/**
+ * Pages of the log that are moved into the database at once; whose write fills it does that, on the loop. Measured with
+ * 10,000 and with 1,000,000 records: SQLite's own 1000 hold the loop for 10 to 30 ms, 100 for 3, and a write costs the same.
+ */
+const CHECKPOINT_PAGES = 100;
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS records (
     key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL, version TEXT NOT NULL, expires INTEGER NOT NULL
@@ -36,6 +42,7 @@ export function setUp(database: Database, file: string): void {
   refuseTruncated(database, file);
   // With WAL, NORMAL keeps what was committed through the death of the process (sqlite.org/pragma.html#pragma_synchronous).
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;");
+  database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   if (id === APPLICATION_ID) return;
   database.exec(`BEGIN IMMEDIATE; ${SCHEMA} PRAGMA application_id = ${APPLICATION_ID}; COMMIT;`);
 }

@@ -11,6 +11,7 @@ import { type Tokenizer, tokenizer } from "express-tokenizer";
 import supertest from "supertest";
 import { createApp } from "../../demo-app/app.js";
 import { type Account, DEMO_ACCOUNTS, startUpstream, type Upstream } from "../../demo-app/upstream.js";
+import type { Place } from "../support/places.js";
 
 export const ADA = { username: "ada", password: passwordOf("ada") };
 export const GRACE = { username: "grace", password: passwordOf("grace") };
@@ -56,6 +57,8 @@ interface DemoOptions {
   /** Of a demo that was there before. */
   readonly path?: string;
   readonly safePassword?: string;
+  /** Where the sessions are, if not in a folder. */
+  readonly place?: Place;
 }
 
 export async function startDemo({
@@ -63,12 +66,13 @@ export async function startDemo({
   service,
   path = join(temporaryFolder(), "tokens"),
   safePassword = "a safe password for specs",
+  place = { type: "local", cloud: false, path },
 }: DemoOptions = {}): Promise<Demo> {
   const log: string[] = [];
   let time = Date.now();
   const cookie = { secret: "a cookie secret for specs" };
   const sessions = tokenizer(
-    { tokenizer: { type: "local", cloud: false, path, timeout: 20, safe_password: safePassword, cookie } },
+    { tokenizer: { ...place, timeout: 20, safe_password: safePassword, cookie } },
     { log: { warn: (line) => log.push(line) }, clock: () => time },
   );
   endings.push(() => sessions.close());

@@ -3,6 +3,9 @@
 import { once } from "node:events";
 import express from "express";
 import { tokenizer } from "express-tokenizer";
+import { DynamodbBackend } from "../../dist/backends/dynamodb.js";
+import { LocalBackend } from "../../dist/backends/local.js";
+import { RedisBackend } from "../../dist/backends/redis.js";
 
 const settings = JSON.parse(process.argv[2]);
 const sessions = tokenizer({
@@ -19,7 +22,24 @@ const wait = () =>
     if (waiting.length === waiting.target?.count) waiting.target.resolve();
   });
 
+/** The process kills itself where it would begin its backend's call of this number. */
+function dieAtCall(number) {
+  const { prototype } = { local: LocalBackend, redis: RedisBackend, dynamodb: DynamodbBackend }[settings.type];
+  let calls = 0;
+  for (const name of ["read", "write", "touch", "remove"]) {
+    const { [name]: method } = prototype;
+    prototype[name] = function (...args) {
+      if (++calls === number) process.kill(process.pid, "SIGKILL");
+      return Reflect.apply(method, this, args);
+    };
+  }
+}
+
 const app = express();
+app.get("/die-at/:call", (req, res) => {
+  dieAtCall(Number(req.params.call));
+  res.end();
+});
 app.get("/go", (_req, res) => {
   const released = waiting;
   waiting = [];
@@ -32,8 +52,12 @@ app.get("/waiting/:count", async (req, res) => {
 });
 app.use(sessions);
 app.get("/in", async (req, res) => {
-  await req.signIn({ username: "ann", password: "a secret of ann's" });
+  const { username = "ann" } = req.query;
+  await req.signIn({ username, password: `a secret of ${username}'s` });
   res.end();
+});
+app.get("/revoke", async (req, res) => {
+  res.json(await sessions.users.revoke(req.query.username));
 });
 app.get("/set/:key", async (req, res) => {
   await wait();
