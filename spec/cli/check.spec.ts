@@ -1,11 +1,9 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { makeBackend } from "../../lib/backends/open.js";
-import { loadSettings } from "../../lib/settings/load.js";
 import { temporaryFolder } from "../support/app.js";
 import { clientOf, makeTable, refusal, startDynamodb, WAY } from "../support/dynamodb-server.js";
 import { everyBackend, onEveryBackend, type Place } from "../support/places.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
-import { commandLine, settingsFile } from "./command-line.js";
+import { backendOf, commandLine, settingsFile } from "./command-line.js";
 
 const OPERATIONS = ["open", "write", "read", "touch", "remove", "list"];
 
@@ -19,8 +17,7 @@ function check(settings: Place, argv: string[] = [], env: NodeJS.ProcessEnv = {}
 
 /** How many records of anybody are there. */
 async function recordsAt(place: Place): Promise<number> {
-  const { tokenizer } = loadSettings(settingsFile(place), { log: console, env: {} });
-  const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  const backend = backendOf(settingsFile(place));
   let count = 0;
   for await (const _ of backend.entries()) count++;
   await backend.close();

@@ -3,8 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@jest/globals";
+import type { Backend } from "../../lib/backends/backend.js";
+import { makeBackend } from "../../lib/backends/open.js";
 import type { Io } from "../../lib/cli/command.js";
 import { main } from "../../lib/cli/main.js";
+import { loadSettings } from "../../lib/settings/load.js";
 import { Clock, startApp } from "../support/app.js";
 import type { Place } from "../support/places.js";
 
@@ -44,6 +47,12 @@ export async function appAt(place: Place) {
     return commandLine([command, "--settings", file, ...options], {}, more);
   };
   return { app, file, run };
+}
+
+/** The backend that a settings file names, not opened yet. */
+export function backendOf(file: string): Backend {
+  const { tokenizer } = loadSettings(file, { log: console, env: {} });
+  return makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
 }
 
 /** A terminal at which somebody answers every question alike. */

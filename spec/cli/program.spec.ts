@@ -4,11 +4,10 @@ import { existsSync, openSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
-import { makeBackend } from "../../lib/backends/open.js";
 import { storageKey } from "../../lib/session-id.js";
-import { loadSettings } from "../../lib/settings/load.js";
 import { temporaryFolder } from "../support/app.js";
-import { appAt, settingsFile } from "./command-line.js";
+import { startRedis, withRedis } from "../support/redis-server.js";
+import { appAt, backendOf, settingsFile } from "./command-line.js";
 
 // The program itself: `npm test` has built it.
 
@@ -26,8 +25,7 @@ function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr:
 /** Settings of a folder with so many sessions in it. */
 async function manySessions(count: number): Promise<string> {
   const file = settingsFile(local());
-  const { tokenizer } = loadSettings(file, { log: console, env: {} });
-  const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  const backend = backendOf(file);
   const value = `${JSON.stringify({ created: Date.now(), v: 1 })}\n{}`;
   for (let n = 0; n < count; n++) {
     await backend.write(storageKey(String(n)), { value, version: String(n), expires: Date.now() + 60_000 }, "absent");
@@ -79,6 +77,16 @@ test("the commands work, say nothing beside it, and end by themselves", async ()
   });
 });
 
+withRedis("connections", () => {
+  test("are closed, or the program would not end", async () => {
+    const { port } = await startRedis();
+    const file = settingsFile({ type: "redis", host: "127.0.0.1", port });
+    const ended = { code: 0, stdout: expect.any(String), stderr: "" };
+    expect(await bin("check", "--settings", file)).toEqual(ended);
+    expect(await bin("sessions", "--settings", file, "--json")).toEqual(ended);
+  });
+});
+
 describe("the reader", () => {
   test("goes (| head): the command ends, and says nothing", async () => {
     const file = await manySessions(5000);
@@ -90,14 +98,17 @@ describe("the reader", () => {
     expect(await told).toBe("");
   });
 
-  (existsSync("/dev/full") ? test : test.skip)("has no room: told, exit code 1", async () => {
-    const child = spawn(process.execPath, [BIN, "iam-policy", "--table", "session_tokens"], {
-      stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
-    });
-    const told = text(child.stderr as NonNullable<ChildProcess["stderr"]>);
-    expect(await once(child, "close")).toEqual([1, null]);
-    expect(await told).toMatch(/^Printing failed: ENOSPC/);
-  });
+  (existsSync("/dev/full") ? test : test.skip).each([1, 1000])(
+    "has no room for %d: told, exit code 1",
+    async (count) => {
+      const child = spawn(process.execPath, [BIN, "sessions", "--settings", await manySessions(count)], {
+        stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
+      });
+      const told = text(child.stderr as NonNullable<ChildProcess["stderr"]>);
+      expect(await once(child, "close")).toEqual([1, null]);
+      expect(await told).toMatch(/^Printing failed: ENOSPC.*\n$/);
+    },
+  );
 });
 
 /** Runs a program at a pseudo-terminal, types an answer when it is asked, prints what was on the screen. */

@@ -1,14 +1,11 @@
 import { expect, test } from "@jest/globals";
-import { makeBackend } from "../../lib/backends/open.js";
 import { storageKey } from "../../lib/session-id.js";
-import { loadSettings } from "../../lib/settings/load.js";
 import { onEveryBackend, type Place } from "../support/places.js";
-import { commandLine, settingsFile } from "./command-line.js";
+import { backendOf, commandLine, settingsFile } from "./command-line.js";
 
 async function fill(place: Place, ends: number[]) {
   const file = settingsFile(place);
-  const { tokenizer } = loadSettings(file, { log: console, env: {} });
-  const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  const backend = backendOf(file);
   for (const [at, end] of ends.entries()) {
     const record = { value: "value", version: `version-${at}`, expires: Date.now() + end };
     await backend.write(storageKey(String(at)), record, "absent");
@@ -34,5 +31,14 @@ onEveryBackend((places) => {
       stdout: JSON.stringify({ dropped: places.name === "redis" ? 0 : 1 }),
       stderr: "",
     });
+  });
+});
+
+test("a store that is not there is told, also where there is nothing to do", async () => {
+  const file = settingsFile({ type: "redis", host: "127.0.0.1", port: 1 });
+  expect(await commandLine(["prune", "--settings", file])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "Redis at 127.0.0.1:1 cannot be reached: nothing listens there.",
   });
 });

@@ -1,10 +1,9 @@
-import { describe, expect, test } from "@jest/globals";
-import { makeBackend } from "../../lib/backends/open.js";
-import { SESSION_PREFIX, storageKey } from "../../lib/session-id.js";
-import { loadSettings } from "../../lib/settings/load.js";
+import { describe, expect, jest, test } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
+import { SESSION_PREFIX, storageKey, userKey } from "../../lib/session-id.js";
 import { type App, MINUTE, temporaryFolder, type Visitor } from "../support/app.js";
 import { onEveryBackend } from "../support/places.js";
-import { appAt, commandLine, terminal } from "./command-line.js";
+import { appAt, backendOf, commandLine, terminal } from "./command-line.js";
 
 const hashOf = (sessionId: string) => storageKey(sessionId).slice(SESSION_PREFIX.length);
 
@@ -28,12 +27,18 @@ onEveryBackend((places) => {
   });
 
   test("one, by its handle", async () => {
-    const { app, run } = await appAt(await places.next());
+    const { app, file, run } = await appAt(await places.next());
     const [one, two] = [await signedIn(app, "ada"), await signedIn(app, "ada")];
     const [first = "", second] = await handlesOf(app, "ada");
     expect(await run(["revoke", "--session", first])).toEqual({ code: 0, stdout: "1 session ended.", stderr: "" });
     expect([await hasEnded(one), await hasEnded(two)]).toEqual([true, false]);
     expect(await handlesOf(app, "ada")).toEqual([second]);
+    // As after a sign-out, the user's record does not name it any more.
+    const backend = backendOf(file);
+    const record = await backend.read(userKey("ada"));
+    await backend.close();
+    expect(record?.value).toContain(second);
+    expect(record?.value).not.toContain(first);
     expect(await run(["revoke", "--session", first])).toEqual({
       code: 1,
       stdout: "",
@@ -88,7 +93,10 @@ test.each([
 
 test.each(["x", "", "a".repeat(500), "../../x", "\u001b[2J"])("an id that can be none is not found: %j", async (id) => {
   const { run } = await appAt(local());
+  const looked = jest.spyOn(LocalBackend.prototype, "entries");
   const { code, stdout, stderr } = await run(["revoke", `--session=${id}`]);
+  expect(looked).not.toHaveBeenCalled();
+  looked.mockRestore();
   expect({ code, stdout }).toEqual({ code: id === "" ? 2 : 1, stdout: "" });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be there
   expect(stderr).not.toMatch(/\u001b/);
@@ -96,8 +104,7 @@ test.each(["x", "", "a".repeat(500), "../../x", "\u001b[2J"])("an id that can be
 
 test("an id may begin with a hyphen, or with two", async () => {
   const { app, file, run } = await appAt(local());
-  const { tokenizer } = loadSettings(file, { log: console, env: {} });
-  const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  const backend = backendOf(file);
   const ids = [`-${"a".repeat(21)}`, `--${"b".repeat(41)}`] as const;
   const expires = Date.now() + MINUTE;
   const head = { created: Date.now(), v: 1 };

@@ -1,11 +1,9 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import { makeBackend } from "../../lib/backends/open.js";
 import { localTime } from "../../lib/cli/text.js";
 import { storageKey } from "../../lib/session-id.js";
-import { loadSettings } from "../../lib/settings/load.js";
 import { type App, MINUTE, temporaryFolder } from "../support/app.js";
 import { onEveryBackend } from "../support/places.js";
-import { appAt } from "./command-line.js";
+import { appAt, backendOf } from "./command-line.js";
 
 const hashOf = (sessionId: string) => storageKey(sessionId).replace("session:", "");
 
@@ -120,13 +118,21 @@ test("sessions that are sealed whole are listed, too, and their absolute end is 
   expect(session).toMatchObject({ user: "ada", expiresAt: new Date(app.clock.time + 5 * MINUTE).toISOString() });
 });
 
+test("what is damaged, and what is no session, is passed over", async () => {
+  const { app, file, run } = await appAt(local());
+  const backend = backendOf(file);
+  const expires = Date.now() + MINUTE;
+  for (const key of ["session:!", "check:x", "user:x"]) {
+    await backend.write(key, { value: "damaged", version: key, expires }, "absent");
+  }
+  await backend.close();
+  await signedIn(app, "ada");
+  expect(JSON.parse((await run(["sessions", "--json"])).stdout)).toEqual([expect.objectContaining({ user: "ada" })]);
+});
+
 test("a maxAge beyond all dates is no fault", async () => {
   const { app, file, run } = await appAt(local());
-  const backend = makeBackend(loadSettings(file, { log: console, env: {} }).tokenizer, {
-    now: Date.now,
-    timeout: 2000,
-    warn: () => {},
-  });
+  const backend = backendOf(file);
   const value = `${JSON.stringify({ created: app.clock.time, maxAge: 1e300, v: 1 })}\n{}`;
   await backend.write("session:x", { value, version: "1", expires: 8.64e15 }, "absent");
   await backend.close();
@@ -138,8 +144,7 @@ test("a maxAge beyond all dates is no fault", async () => {
 describe("many", () => {
   test("are read as they are printed, a page at a time", async () => {
     const { file, run } = await appAt(local());
-    const { tokenizer } = loadSettings(file, { log: console, env: {} });
-    const backend = makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+    const backend = backendOf(file);
     const head = JSON.stringify({ created: Date.now(), v: 1 });
     for (let n = 0; n < 600; n++) {
       const record = { value: `${head}\n{}`, version: String(n), expires: Date.now() + MINUTE };
