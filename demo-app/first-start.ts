@@ -3,16 +3,17 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
-const SAMPLE_LINE = /^ {2}safe_password:.*$/m;
+/** Also of the sections that are comments, to be taken instead. */
+const SAMPLE_LINES = /^(#? {2}safe_password:).*$/gm;
 
 /** Answers whether the file had to be written. One that is there is never touched. */
 export function writeFirstSettings(file: string, example: string): boolean {
   if (existsSync(file)) return false;
   const text = readFileSync(example, "utf8");
-  if (!SAMPLE_LINE.test(text)) throw new Error(`${example} has no line "  safe_password: …" to replace`);
+  if (text.search(SAMPLE_LINES) < 0) throw new Error(`${example} has no line "  safe_password: …" to replace`);
   // Quoted, since a password of digits alone would be a number.
-  const own = `  safe_password: "${randomBytes(32).toString("base64url")}"`;
-  return writeNew(file, text.replace(SAMPLE_LINE, own));
+  const own = `"${randomBytes(32).toString("base64url")}"`;
+  return writeNew(file, text.replace(SAMPLE_LINES, `$1 ${own}`));
 }
 
 /** Of two first starts at the same time, the second goes on with what the first wrote. */

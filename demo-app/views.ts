@@ -61,7 +61,7 @@ export function signInPage(flash: Flash | undefined): Html {
         </div>
         <button type="submit">Sign in</button>
       </form>
-      <p class="quiet">Just trying it? A demo account was printed where the demo was started.</p>`,
+      <p class="quiet">Just trying it? Demo accounts were printed where the demo was started.</p>`,
   });
 }
 

@@ -97,8 +97,12 @@ describe.each([
     expect(await answersOf("app.cjs", text)).toEqual(served);
   });
 
-  test.each(["app.mts", "app.cts"])("strict TypeScript compiles against it: %s", async (file) => {
-    writeFileSync(join(project, file), TYPED);
+  test.each([
+    ["app.mts", () => TYPED],
+    ["app.cts", () => TYPED],
+    ["readme.mts", () => README],
+  ])("strict TypeScript compiles against it: %s", async (file, text) => {
+    writeFileSync(join(project, file), text());
     const flags = ["--strict", "--exactOptionalPropertyTypes", "--noEmit", "--module", "nodenext", "--types", "node"];
     const outcome = await run(process.execPath, [TSC, ...flags, file], { cwd: project }).catch(
       (failure: { stdout: string }) => failure,
@@ -230,6 +234,17 @@ export async function end(): Promise<string | undefined> {
   return store ? undefined : "none";
 }
 `;
+/** Its application, what it declares for an application of one's own, and a use of that. */
+const README = [
+  ...[...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```ts\n((?:import|declare)[\s\S]*?)```/g)].map(
+    ([, code]) => code,
+  ),
+  `app.get("/tenant", (req, res) => {
+    req.signIn({ username: "ada", password: "…", tenant: "acme" }).then(() => res.redirect("/"), console.error);
+    const cart: string[] | undefined = req.session.cart;
+    res.json([req.credentials?.tenant.length, cart]);
+  });`,
+].join("\n");
 const WRONG = `import { tokenizer } from "express-tokenizer";
 tokenizer({ tokenizer: { type: "no such type" } });
 `;

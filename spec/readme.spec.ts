@@ -41,7 +41,7 @@ describe("README", () => {
   test("its application and its settings run: sign in, be greeted, sign out, be told; SIGTERM ends it", async () => {
     const port = await freePort();
     const settings = block("yaml")
-      .replace("/var/lib/my-app/tokens", join(folder, "tokens"))
+      .replace("path: tokens", `path: ${join(folder, "tokens")}`)
       .replace("…", "x".repeat(32));
     writeFileSync(join(folder, "settings.yml"), settings, { mode: 0o600 });
     writeFileSync(join(folder, "app.mjs"), block("ts").replace("3000", String(port)));

@@ -79,21 +79,26 @@ export function explain(error: unknown, action: string, place: Place): Tokenizer
     return new TokenizerError("STORE_TIMEOUT", notAnswered(place), { cause: error });
   // Half an answer, or none of DynamoDB's, is quoted by these: neither told nor kept as the cause.
   const isAnswer = $response !== undefined && $fault === undefined;
-  if (code !== undefined) return explainNetwork(code, place, isAnswer ? undefined : error);
+  const cause = isAnswer ? undefined : error;
+  if (code !== undefined) return explainNetwork(code, place, cause);
   const reason = isAnswer ? "its answer could not be understood" : name;
-  return new TokenizerError("STORE_UNAVAILABLE", `DynamoDB failed at ${action}: ${reason}.`);
+  return new TokenizerError("STORE_UNAVAILABLE", `DynamoDB failed at ${action}: ${reason}.`, { cause });
 }
 
 /** Whether there is no such table, rather than no way to it. */
-export function isMissingTable(error: unknown): boolean {
-  return error instanceof TokenizerError && (error.cause as SdkError | undefined)?.name === "ResourceNotFoundException";
-}
+export const isMissingTable = (error: unknown): boolean => causeOf(error) === "ResourceNotFoundException";
+
+/** Whether the server does not know what it was asked: an emulator's answer. */
+export const isUnknownAction = (error: unknown): boolean => causeOf(error) === "UnknownOperationException";
+
+const causeOf = (error: unknown) =>
+  error instanceof TokenizerError ? (error.cause as SdkError | undefined)?.name : undefined;
 
 /** No region in the settings, the environment or the profile. */
 export function noRegion({ profile_name: profile }: Place, cause: unknown): TokenizerError {
-  const ofProfile = profile === undefined ? "a profile with a region" : `a region for the profile ${profile}`;
+  const ofProfile = profile === undefined ? "a profile with a region" : `the profile ${profile}, with a region,`;
   return unusable(
-    `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file.`,
+    `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file (~/.aws/config).`,
     cause,
   );
 }
@@ -151,7 +156,7 @@ function explainNetwork(code: string, place: Place, cause: unknown): TokenizerEr
     return unusable(text, cause);
   }
   const text = `${at(place)} cannot be reached: ${REASONS[code] ?? code}.`;
-  return new TokenizerError("STORE_UNAVAILABLE", text, cause === undefined ? {} : { cause });
+  return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
 }
 
 function lastTry(failure: unknown): string {
@@ -160,10 +165,10 @@ function lastTry(failure: unknown): string {
 }
 
 /** Where to look when it is not known who asks. */
-function whoAsks({ profile_name: profile, aws_access_key: id }: Place): string {
+function whoAsks({ profile_name: profile, aws_access_key: id, endpoint }: Place): string {
   if (profile !== undefined) return `Check the profile ${profile} of tokenizer.profile_name.`;
   return id === undefined
-    ? "Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or give the machine a role."
+    ? `Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or give the machine a role.${endpoint === undefined ? "" : " An emulator takes any keys."}`
     : "Check tokenizer.aws_access_key, aws_secret_key and aws_session_token.";
 }
 
@@ -177,5 +182,5 @@ const notAnswered = (place: Place): string => `${at(place)} did not answer in ti
 const firstLine = (message: string): string => message.replace(/\n.*$/s, "").replace(/[.\s]+$/, "");
 
 function unusable(message: string, cause?: unknown): TokenizerError {
-  return new TokenizerError("STORE_UNUSABLE", message, cause === undefined ? {} : { cause });
+  return new TokenizerError("STORE_UNUSABLE", message, { cause });
 }

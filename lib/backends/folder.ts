@@ -26,7 +26,7 @@ export function preparePrivateFolder(path: string, files: readonly string[]): vo
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw unusable(path, `it cannot be made (${codeOf(cause)})`, { cause });
+    throw cannotBeMade(path, cause);
   }
   const folder = lstatSync(path);
   if (folder.isSymbolicLink()) throw unusable(path, "it is a symbolic link");
@@ -79,6 +79,15 @@ export function networkFileSystem(type: number): string | undefined {
 function unusable(path: string, reason: string, options?: { cause: unknown }): TokenizerError {
   const advice = "Name a folder below it, or another one, in tokenizer.path.";
   return new TokenizerError("STORE_UNUSABLE", `The folder ${path} cannot keep sessions: ${reason}. ${advice}`, options);
+}
+
+function cannotBeMade(path: string, cause: unknown): TokenizerError {
+  const code = codeOf(cause);
+  if (code !== "EACCES" && code !== "EPERM") return unusable(path, `it cannot be made (${code})`, { cause });
+  const advice =
+    "Make it, and give it to the user that the application runs as; or name another one in tokenizer.path.";
+  const message = `The folder ${path} cannot keep sessions: this user may not make it (${code}). ${advice}`;
+  return new TokenizerError("STORE_UNUSABLE", message, { cause });
 }
 
 function codeOf(error: unknown): string {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { TableDescription } from "@aws-sdk/client-dynamodb";
 import { WRITER } from "../backends/dynamodb.js";
 import { type Ask, DynamodbConnection, type Item } from "../backends/dynamodb-client.js";
-import { isMissingTable } from "../backends/dynamodb-errors.js";
+import { isMissingTable, isUnknownAction } from "../backends/dynamodb-errors.js";
 import { TokenizerError } from "../errors.js";
 import { type Command, dynamodbSettings, type Io, settingsOption } from "./command.js";
 
@@ -142,8 +142,8 @@ class TableMaker {
   async #switchTtlOn(): Promise<boolean> {
     const { status, attribute } = await this.#ttl();
     if (status === "DISABLED") {
-      await this.#updateTtl();
-      this.#io.print(`TTL is switched on, by the attribute ${TTL_ATTRIBUTE}.`);
+      if (await this.#updateTtl()) this.#io.print(`TTL is switched on, by the attribute ${TTL_ATTRIBUTE}.`);
+      else this.#io.tell("This server is an emulator without TTL: what has expired stays in the table.");
       return true;
     }
     if (status === "DISABLING") {
@@ -164,16 +164,19 @@ class TableMaker {
     return { status: found.TimeToLiveStatus ?? "DISABLED", attribute: found.AttributeName };
   }
 
-  async #updateTtl(): Promise<void> {
+  /** Answers whether the server knows TTL at all: AWS does. */
+  async #updateTtl(): Promise<boolean> {
     const TimeToLiveSpecification = { Enabled: true, AttributeName: TTL_ATTRIBUTE };
     try {
       await this.#ask("UpdateTimeToLive", (client, options) =>
         client.updateTimeToLive({ TableName: this.#table, TimeToLiveSpecification }, options),
       );
     } catch (error) {
+      if (isUnknownAction(error)) return false;
       // A try before this one, or somebody else, may have switched it on: that is refused, too.
       if ((await this.#ttl()).attribute !== TTL_ATTRIBUTE) throw error;
     }
+    return true;
   }
 
   /** An existing table keeps the key it has. */

@@ -123,7 +123,7 @@ describe("who asks", () => {
     [
       "nobody",
       {},
-      "Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or give the machine a role.",
+      "Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or give the machine a role. An emulator takes any keys.",
     ],
     ["a profile that is not there", { profile_name: "wrok" }, "Check the profile wrok of tokenizer.profile_name."],
   ])("%s is refused", async (_name, way, advice) => {
@@ -174,7 +174,7 @@ describe("who asks", () => {
     expect({ code, message }).toEqual({
       code: "STORE_TIMEOUT",
       message:
-        "AWS did not say within 0.3 seconds who asks. Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or give the machine a role.",
+        "AWS did not say within 0.3 seconds who asks. Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or give the machine a role. An emulator takes any keys.",
     });
     expect(took).toBeLessThan(300);
   });
@@ -205,13 +205,13 @@ describe("in which region", () => {
 
   test.each([
     [KEYS, "a profile with a region"],
-    [{ profile_name: "work" }, "a region for the profile work"],
+    [{ profile_name: "work" }, "the profile work, with a region,"],
   ])("none is refused: %j", async (way, ofProfile) => {
     configure({ credentials: CREDENTIALS });
     const { code, message } = await failureOf(open(way));
     expect({ code, message }).toEqual({
       code: "STORE_UNUSABLE",
-      message: `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file.`,
+      message: `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file (~/.aws/config).`,
     });
   });
 

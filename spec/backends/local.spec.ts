@@ -362,7 +362,12 @@ describe.each(ENGINES)("on %s", (engine) => {
       chmodSync(root, 0o711);
       chmodSync(parent, 0o500);
       const stranger = await start(engine, asStranger);
-      await expect(stranger.call("open")).rejects.toMatchObject(unusableFolder("it cannot be made (EACCES)"));
+      await expect(stranger.call("open")).rejects.toMatchObject({
+        code: "STORE_UNUSABLE",
+        message: expect.stringMatching(
+          /: this user may not make it \(EACCES\)\. Make it, and give it to the user that/,
+        ),
+      });
       chmodSync(parent, 0o700);
     });
 

@@ -97,6 +97,14 @@ describe("a table that is not there", () => {
     });
   });
 
+  test("of an emulator that knows no TTL is ready all the same", async () => {
+    const { fate } = dynamodb;
+    dynamodb.fate = (call) => (call.action === "UpdateTimeToLive" ? refusal("UnknownOperationException") : fate(call));
+    const { code, stdout, stderr } = await createTable(newName());
+    expect([code, stdout.split("\n").at(-1)]).toEqual([0, "Ready."]);
+    expect(stderr).toContain("This server is an emulator without TTL: what has expired stays in the table.");
+  });
+
   test("may be made by two at once", async () => {
     const table = newName();
     const both = await Promise.all([createTable(table), createTable(table)]);
