@@ -1,9 +1,10 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
+import { resolve } from "node:path";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 
 export function placeOf(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
   const { type, path, module } = settings;
-  if (type === "local") return `the folder ${path}`;
+  if (type === "local") return `the folder ${resolve(path)}`;
   if (type === "redis") return redisPlace(settings);
   return type === "dynamodb" ? dynamodbPlace(settings, env) : `the module ${module}`;
 }

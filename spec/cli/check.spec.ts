@@ -176,6 +176,7 @@ async function toldOf(settings: Place, env: NodeJS.ProcessEnv = {}) {
 describe("the settings in force", () => {
   test.each([
     ["local", { type: "local", path: "/srv/tokens" }, {}, "the folder /srv/tokens"],
+    ["a folder below this one", { type: "local", path: "tokens" }, {}, `the folder ${process.cwd()}/tokens`],
     ["redis", { type: "redis" }, {}, "Redis at localhost:6379, keys beginning with tokenizer:"],
     [
       "another database, by IPv6",

@@ -1,17 +1,18 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
 import { withProgress } from "../../lib/cli/progress.js";
-import { terminal } from "./command-line.js";
-
-beforeEach(() => {
-  jest.useFakeTimers();
-});
+import { storageKey } from "../../lib/session-id.js";
+import { temporaryFolder } from "../support/app.js";
+import { backendOf, commandLine, settingsFile, terminal } from "./command-line.js";
 
 afterEach(() => {
   jest.useRealTimers();
+  jest.restoreAllMocks();
 });
 
 /** Work that takes so long, and counts the seconds. */
 async function work(seconds: number, at?: ReturnType<typeof terminal>) {
+  jest.useFakeTimers();
   const told: string[] = [];
   const io = { print: () => {}, tell: (line: string) => void told.push(line), env: {}, terminal: at };
   let count = 0;
@@ -49,6 +50,7 @@ describe("elsewhere", () => {
 });
 
 test("a failure ends it, too", async () => {
+  jest.useFakeTimers();
   const at = terminal("");
   const io = { print: () => {}, tell: () => {}, env: {}, terminal: at };
   const failed = withProgress(
@@ -59,4 +61,32 @@ test("a failure ends it, too", async () => {
   await expect(failed).rejects.toThrow("no");
   expect(jest.getTimerCount()).toBe(0);
   expect(at.shown).toEqual([""]);
+});
+
+describe("a store that takes its time is told of by", () => {
+  const slow = () => new Promise((resolve) => setTimeout(resolve, 1200));
+
+  test.each([
+    [["check"], "open", "Reaching the store … 1 s"],
+    [["sessions"], "entries", "1 session … 1 s"],
+    [["revoke", "--all"], "entries", "Ending all sessions of all users … 1 s"],
+    [["revoke", "--session", "a".repeat(22)], "entries", "1 session looked at … 1 s"],
+    [["prune"], "prune", "Dropping expired records … 1 s"],
+  ] as const)("%j", async ([command, ...options], method, line) => {
+    const file = settingsFile({ type: "local", path: `${temporaryFolder()}/tokens` });
+    const backend = backendOf(file);
+    const value = `${JSON.stringify({ created: Date.now(), v: 1 })}\n{}`;
+    await backend.write(storageKey("x"), { value, version: "1", expires: Date.now() + 60_000 }, "absent");
+    await backend.close();
+    const { entries } = LocalBackend.prototype;
+    jest.spyOn(LocalBackend.prototype, "entries").mockImplementation(async function* (this: LocalBackend) {
+      yield* entries.call(this);
+      if (method === "entries") await slow();
+    });
+    if (method !== "entries") jest.spyOn(LocalBackend.prototype, method).mockImplementation(slow as never);
+    const at = terminal("y");
+    await commandLine([command, "--settings", file, ...options], {}, { terminal: at });
+    expect(at.shown).toContain(line);
+    expect(at.shown.at(-1)).toBe("");
+  });
 });

@@ -1,5 +1,7 @@
 import { describe, expect, jest, test } from "@jest/globals";
+import { LocalBackend } from "../../lib/backends/local.js";
 import { localTime } from "../../lib/cli/text.js";
+import { TokenizerError } from "../../lib/errors.js";
 import { storageKey } from "../../lib/session-id.js";
 import { type App, MINUTE, temporaryFolder } from "../support/app.js";
 import { onEveryBackend } from "../support/places.js";
@@ -109,6 +111,20 @@ test("names and labels draw nothing on the terminal; in JSON they are what they 
     expect.objectContaining({ user: name, label }),
   ]);
   expect((await run(["sessions", "--user", "\u001b[2J"])).stderr).toBe("\\u001b[2J has no live session.");
+});
+
+test("a store that fails on the way: what was read is printed, and the failure told", async () => {
+  const { app, run } = await appAt(local());
+  await signedIn(app, "ada");
+  const { entries } = LocalBackend.prototype;
+  jest.spyOn(LocalBackend.prototype, "entries").mockImplementation(async function* (this: LocalBackend) {
+    yield* entries.call(this);
+    throw new TokenizerError("STORE_UNAVAILABLE", "The database failed.");
+  });
+  const { code, stdout, stderr } = await run(["sessions"]);
+  jest.restoreAllMocks();
+  expect({ code, stderr }).toEqual({ code: 1, stderr: "The database failed." });
+  expect(stdout.split("\n")).toHaveLength(2);
 });
 
 test("sessions that are sealed whole are listed, too, and their absolute end is told", async () => {
