@@ -92,18 +92,19 @@ function ofUser(user: string): Target {
 }
 
 function ofId(id: string): Target {
-  const name = visible(id);
+  // What is no id may be a cookie's value, pasted: it is not shown.
+  const isId = HASHED.test(id) || HANDLE.test(id);
+  const what = isId ? `session ${id}` : "session of that id";
   return {
-    what: `the session ${name}`,
-    none: `There is no live session ${name}. The ids of those there are: npx express-tokenizer sessions`,
+    what: `the ${what}`,
+    none: `There is no live ${what}. The ids of those there are: npx express-tokenizer sessions`,
     mustBe: true,
-    end: async ({ store }, looked) => Number(await endSession(store, id, looked)),
+    end: async ({ store }, looked) => Number(isId && (await endSession(store, id, looked))),
   };
 }
 
 async function endSession(store: TokenStore, id: string, looked: () => void): Promise<boolean> {
   if (HASHED.test(id)) return store.end(id);
-  if (!HANDLE.test(id)) return false;
   // Whose it is, the handle does not say.
   for await (const summary of store.summaries()) {
     looked();

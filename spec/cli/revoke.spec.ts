@@ -91,16 +91,23 @@ test.each([
   });
 });
 
-test.each(["x", "", "a".repeat(500), "../../x", "\u001b[2J"])("an id that can be none is not found: %j", async (id) => {
-  const { run } = await appAt(local());
-  const looked = jest.spyOn(LocalBackend.prototype, "entries");
-  const { code, stdout, stderr } = await run(["revoke", `--session=${id}`]);
-  expect(looked).not.toHaveBeenCalled();
-  looked.mockRestore();
-  expect({ code, stdout }).toEqual({ code: id === "" ? 2 : 1, stdout: "" });
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be there
-  expect(stderr).not.toMatch(/\u001b/);
-});
+test.each(["x", "a".repeat(500), "../../x", "\u001b[2J", "s:aVaMz9tV9nqZFhVx5JSmKNmuaQzYHdoi.c2lnbmF0dXJl"])(
+  "what can be no id is not found, not looked for, and not shown: it may be a cookie: %j",
+  async (id) => {
+    const { run } = await appAt(local());
+    const looked = ["read", "entries"].map((method) => jest.spyOn(LocalBackend.prototype, method as "read"));
+    const at = terminal("y");
+    const answer = await run(["revoke", "--session", id], { terminal: at });
+    for (const spy of looked) expect(spy).not.toHaveBeenCalled();
+    jest.restoreAllMocks();
+    expect(answer).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "There is no live session of that id. The ids of those there are: npx express-tokenizer sessions",
+    });
+    expect(at.questions).toEqual([expect.stringMatching(/^End the session of that id\? /)]);
+  },
+);
 
 test("an id may begin with a hyphen, or with two", async () => {
   const { app, file, run } = await appAt(local());
