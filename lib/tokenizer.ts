@@ -66,9 +66,16 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const warn = (message: string) => log.warn(`express-tokenizer: ${message}`);
   const settings = loadSettings(source, { log: { warn } });
   const now = "now" in clock ? () => clock.now() : clock;
-  const { tokenizer: section } = settings;
   warnOfDebugOutput(warn);
+  return makeTokenizer(settings, { now, warn });
+}
 
+/** The same from settings that are loaded already. */
+export function makeTokenizer(
+  settings: Settings,
+  { now, warn }: { now: () => number; warn: (message: string) => void },
+): Tokenizer {
+  const { tokenizer: section } = settings;
   const storeTimeout = section.store_timeout * SECOND;
   const backend = makeBackend(section, { now, timeout: storeTimeout, warn });
   const keyring = keyringOf(settings);

@@ -5,7 +5,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
+import express from "express";
+import { main } from "../lib/cli/main.js";
 import { loadSettings } from "../lib/settings/load.js";
+import { type Tokenizer, tokenizer } from "../lib/tokenizer.js";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -81,6 +84,34 @@ describe("README", () => {
     }
   });
 
+  test("what its commands print is what they print", async () => {
+    const path = join(folder, "command-line-tokens");
+    const file = join(folder, "command-line.yml");
+    const settings = block("yaml").replace("path: tokens", `path: ${path}`).replace("…", "x".repeat(32));
+    writeFileSync(file, settings, { mode: 0o600 });
+    const sessions = tokenizer(file);
+    await signInOnce(sessions);
+    for (const example of [block("text", 1), block("text", 2)]) {
+      const [command = "", ...expected] = example.trim().split("\n");
+      const printed: string[] = [];
+      const argv = command.replace("$ npx express-tokenizer ", "").split(" ");
+      const env = { TOKENIZER_SETTINGS: file };
+      expect(await main(argv, { print: (line) => printed.push(line), tell: () => {}, env })).toBe(0);
+      const shown = printed.map((line) => line.replace(file, "/srv/my-app/settings.yml"));
+      expect(shown.map((line) => alike(line.replace(path, "/srv/my-app/tokens")))).toEqual(expected.map(alike));
+    }
+    await sessions.close();
+  });
+
+  test("its list of commands is that of --help", async () => {
+    const table = README.slice(README.indexOf("| `npx express-tokenizer"), README.indexOf("Each reads `settings.yml`"));
+    const named = [...table.matchAll(/^\| (`[^|]*`) +\|/gm)].slice(1).flatMap(([, names = ""]) => names.split(", "));
+    const printed: string[] = [];
+    await main(["--help"], { print: (line) => printed.push(line), tell: () => {}, env: {} });
+    const [, list = ""] = /Commands:\n(.*?)\n\n/s.exec(printed.join("\n")) ?? [];
+    expect(named).toEqual(list.split("\n").map((line) => `\`${line.trim().split(" ")[0]}\``));
+  });
+
   test("every key of its table is a setting, and every file that it links to is there", () => {
     const schema = JSON.parse(readFileSync(join(ROOT, "settings.schema.json"), "utf8"));
     const table = README.slice(README.indexOf("| key | default |"), README.indexOf("Each can be set by environment"));
@@ -92,6 +123,28 @@ describe("README", () => {
     }
   });
 });
+
+/** As of ada's phone. */
+async function signInOnce(sessions: Tokenizer): Promise<void> {
+  const app = express();
+  app.use(sessions);
+  app.get("/", (req, res, next) => {
+    req.signIn({ username: "ada", password: "a secret" }, { label: "phone" }).then(() => res.sendStatus(204), next);
+  });
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  server.closeAllConnections();
+  server.close();
+}
+
+/** Times, moments and ids are others each time, but as wide. */
+function alike(line: string): string {
+  return line
+    .replace(/ +\d+\.\d\d ms/g, (found) => "0 ms".padStart(found.length))
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "at a moment")
+    .replace(/^[\w-]{22} /, "handle ");
+}
 
 /** Until the application listens. */
 async function until<T>(work: () => Promise<T>): Promise<T> {

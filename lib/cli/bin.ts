@@ -1,9 +1,55 @@
 #!/usr/bin/env node
 /** `npx express-tokenizer`. */
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { main } from "./main.js";
 
-process.exitCode = await main(process.argv.slice(2), {
-  print: (line) => process.stdout.write(`${line}\n`),
-  tell: (line) => process.stderr.write(`${line}\n`),
-  env: process.env,
+const { stdin, stdout, stderr } = process;
+
+/** Why nothing more can be printed. */
+let failure: NodeJS.ErrnoException | undefined;
+let isLineShown = false;
+
+stdout.on("error", (error: NodeJS.ErrnoException) => {
+  failure = error;
+  // Nobody reads any more (`| head`): that is no fault.
+  if (error.code === "EPIPE") return;
+  process.exitCode = 1;
+  tell(`Printing failed: ${error.message}`);
 });
+stderr.on("error", () => {});
+// Node calls its own SQLite experimental, at every start: nothing that who runs a command could change.
+process.removeAllListeners("warning");
+
+function print(line: string): unknown {
+  rewrite("");
+  if (failure) throw failure;
+  return stdout.write(`${line}\n`) ? undefined : once(stdout, "drain").catch(() => {});
+}
+
+function tell(line: string): void {
+  rewrite("");
+  stderr.write(`${line}\n`);
+}
+
+function rewrite(text: string): void {
+  if (isLineShown) stderr.write("\r\u001b[K");
+  stderr.write(text.slice(0, (stderr.columns || 80) - 1));
+  isLineShown = text !== "";
+}
+
+/** Without line editing, so that Ctrl-C ends the program as anywhere else. */
+async function ask(question: string): Promise<string> {
+  stderr.write(question);
+  const lines = createInterface({ input: stdin });
+  const line = await new Promise<string>((resolve) => lines.once("line", resolve).once("close", () => resolve("")));
+  lines.close();
+  return line;
+}
+
+const terminal = stderr.isTTY ? { rewrite, ask: stdin.isTTY ? ask : undefined } : undefined;
+const code = await main(process.argv.slice(2), { print, tell, env: process.env, terminal }).catch((error: unknown) => {
+  if (error !== failure) throw error;
+  return 0;
+});
+process.exitCode ||= code;

@@ -1,16 +1,26 @@
 /** What a command is, and what all of them share. */
 import type { DynamodbOptions } from "../backends/dynamodb-client.js";
 import { TokenizerError } from "../errors.js";
-import { loadSettings } from "../settings/load.js";
+import { type LoadedSettings, loadSettings } from "../settings/load.js";
 import type { TokenizerSettings } from "../settings/settings.js";
+import { makeTokenizer, type Tokenizer } from "../tokenizer.js";
 
 /** What a command has of the world. */
 export interface Io {
-  /** What was asked for. One line at a time, without its end. */
-  readonly print: (line: string) => void;
+  /** What was asked for. One line at a time, without its end. Who prints many awaits each, so that they do not pile up. */
+  readonly print: (line: string) => unknown;
   /** What somebody should know: progress, warnings, errors. */
   readonly tell: (line: string) => void;
   readonly env: NodeJS.ProcessEnv;
+  /** Where `tell` reaches a terminal. */
+  readonly terminal?: Terminal | undefined;
+}
+
+export interface Terminal {
+  /** Rewrites one line, below what was told; an empty text takes it away. */
+  readonly rewrite: (text: string) => void;
+  /** Answers the line that is typed, empty if there is none. Missing where nobody types. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
 }
 
 /** One option, always `--name`, and with a value unless `value` is missing. */
@@ -51,15 +61,49 @@ export const settingsOption = {
   },
 } as const;
 
+/** The option of every command whose answer a program may want to read. */
+export const jsonOption = { json: { description: "print JSON" } } as const;
+
+/** Tells what somebody should mend, in whatever command. */
+export function warner({ tell }: Io): (message: string) => void {
+  return (message) => tell(`Warning: ${message}`);
+}
+
+/**
+ * The settings that the options and the environment name.
+ *
+ * @throws TokenizerError `SETTINGS_INVALID`
+ */
+export function readSettings({ settings: file }: Values, io: Io, warn = warner(io)): LoadedSettings {
+  return loadSettings(typeof file === "string" ? file : undefined, { env: io.env, log: { warn } });
+}
+
+/**
+ * Works with the sessions of the settings; whatever happens, the backend is closed again.
+ *
+ * @throws TokenizerError
+ */
+export async function withSessions<T>(
+  settings: LoadedSettings,
+  io: Io,
+  work: (sessions: Tokenizer) => Promise<T>,
+): Promise<T> {
+  const sessions = makeTokenizer(settings, { now: Date.now, warn: warner(io) });
+  try {
+    await sessions.ready;
+    return await work(sessions);
+  } finally {
+    await sessions.close();
+  }
+}
+
 /**
  * The settings of a DynamoDB table.
  *
  * @throws TokenizerError `SETTINGS_INVALID`, also where they are those of another backend
  */
-export function dynamodbSettings({ settings: file }: Values, { env, tell }: Io): DynamodbOptions {
-  const name = typeof file === "string" ? file : undefined;
-  const { tokenizer: section } = loadSettings(name, { env, log: { warn: tell } });
-  return withTable(section);
+export function dynamodbSettings(values: Values, io: Io): DynamodbOptions {
+  return withTable(readSettings(values, io).tokenizer);
 }
 
 function withTable(section: TokenizerSettings): DynamodbOptions {

@@ -2,11 +2,16 @@
 import { parseArgs } from "node:util";
 import { TokenizerError } from "../errors.js";
 import { didYouMean } from "../settings/nearest.js";
+import { check } from "./check.js";
 import { type Command, type Io, UsageError, type Values } from "./command.js";
 import { createTable } from "./create-table.js";
 import { iamPolicy } from "./iam-policy.js";
+import { newPassword } from "./new-password.js";
+import { prune } from "./prune.js";
+import { revoke } from "./revoke.js";
+import { sessions } from "./sessions.js";
 
-const COMMANDS: readonly Command[] = [createTable, iamPolicy];
+const COMMANDS: readonly Command[] = [check, newPassword, sessions, revoke, prune, createTable, iamPolicy];
 
 const PROGRAM = "npx express-tokenizer";
 /** The widest name of an option with its value, and two spaces. */
@@ -65,15 +70,21 @@ function readOptions({ options }: Command, argv: readonly string[]): Values {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") throw new UsageError(`${token.value} is one word too many.`);
     const { name, rawName, value } = token;
-    const option = name === "help" ? { value: undefined } : options[name];
+    const option = name === "help" ? { value: undefined } : Object.hasOwn(options, name) && options[name];
     if (!option) throw new UsageError(`There is no option ${rawName}; ${didYouMean(name, Object.keys(options))}`);
     if (option.value === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value.`);
-    // `--settings --kms-key …`: the value was forgotten.
-    const isMissing = value === undefined || value === "" || (!token.inlineValue && value.startsWith("-"));
+    if (values[name] !== undefined) throw new UsageError(`${rawName} is there twice.`);
+    // `--settings --kms-key …`: the value was forgotten. But a session's id may well begin with a -.
+    const isMissing = !value || (!token.inlineValue && isOption(value, options));
     if (option.value !== undefined && isMissing) throw new UsageError(`${rawName} needs a value: ${option.value}.`);
     values[name] = value ?? true;
   }
   return values;
+}
+
+function isOption(word: string, options: Command["options"]): boolean {
+  const [, name] = /^--([^=]+)/.exec(word) ?? [];
+  return word === "-h" || name === "help" || (name !== undefined && Object.hasOwn(options, name));
 }
 
 function helpOfAll(): string {

@@ -59,6 +59,20 @@ export type ListedSession = Partial<SessionData> & {
   readonly expiresAt: Date;
 };
 
+/** A live session, by what stands in clear about it. */
+export interface SessionSummary {
+  /** The hashed session id, as in `ListedSession`. */
+  readonly id: string;
+  /** What `sessions.users` calls it; missing where nobody is signed in. */
+  readonly handle: string | undefined;
+  readonly user: string | undefined;
+  readonly createdAt: Date;
+  /** To within `touch_interval`. */
+  readonly lastSeenAt: Date;
+  /** When it ends if no further request comes. */
+  readonly expiresAt: Date;
+}
+
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 
 /** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
@@ -203,7 +217,7 @@ export class TokenStore extends session.Store {
       if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
       if (!this.isStored(old)) return;
       try {
-        await this.#removeWithin(old.id, deadline);
+        await this.#removeWithin(storageKey(old.id), deadline);
       } catch (error) {
         // Best effort: its id was sent to nobody, so whatever is left of it only waits for its end.
         await this.remove(session.id).catch(() => {});
@@ -214,7 +228,30 @@ export class TokenStore extends session.Store {
 
   /** Removes a session; answers whether it was there. */
   async remove(sid: string): Promise<boolean> {
-    return this.#timed((deadline) => this.#removeWithin(sid, deadline));
+    return this.#timed((deadline) => this.#removeWithin(storageKey(sid), deadline));
+  }
+
+  // --- for the command line --------------------------------------------------------------------------
+
+  /** All live sessions, in no order, read a page at a time: any number of them takes no memory. Damaged ones are left out. */
+  async *summaries(): AsyncGenerator<SessionSummary> {
+    for await (const { key, value, expires } of this.#live()) {
+      const head = inspectHead(value);
+      if (!head) continue;
+      const { handle, user, created } = head;
+      const { lastSeen, end } = this.#timesOf(head, expires);
+      const [createdAt, lastSeenAt, expiresAt] = [new Date(created), new Date(lastSeen), new Date(end)];
+      yield { id: key.slice(SESSION_PREFIX.length), handle, user, createdAt, lastSeenAt, expiresAt };
+    }
+  }
+
+  /**
+   * Ends a session as a sign-out does; answers whether it was there.
+   *
+   * @param id the hashed session id
+   */
+  async end(id: string): Promise<boolean> {
+    return this.#timed((deadline) => this.#removeWithin(SESSION_PREFIX + id, deadline));
   }
 
   // --- for `sessions.users` ------------------------------------------------------------------------
@@ -223,8 +260,8 @@ export class TokenStore extends session.Store {
   async sessionsOf(username: string): Promise<Array<ListedHandle & { lastSeen: number; expires: number }>> {
     const live = await this.#timed((deadline) => this.#users.live(userKey(username), deadline));
     return live.map(({ head, expires, ...handle }) => {
-      const lastSeen = expires - (head.maxAge ?? this.#options.timeout);
-      return { ...handle, lastSeen, expires: Math.min(expires, this.#endOf(head)) };
+      const { lastSeen, end } = this.#timesOf(head, expires);
+      return { ...handle, lastSeen, expires: end };
     });
   }
 
@@ -331,8 +368,7 @@ export class TokenStore extends session.Store {
     }
   }
 
-  async #removeWithin(sid: string, deadline: Deadline): Promise<boolean> {
-    const key = storageKey(sid);
+  async #removeWithin(key: string, deadline: Deadline): Promise<boolean> {
     return this.#turns.take(key, deadline, async () => {
       const stored = await deadline.race(this.#backend.read(key));
       const wasThere = await deadline.race(this.#backend.remove(key));
@@ -471,6 +507,12 @@ export class TokenStore extends session.Store {
   /** The absolute end; for a session from before there was such a setting, counted from its beginning. */
   #endOf({ created, end }: RecordHead): number {
     return end ?? this.absoluteEnd(created) ?? END_OF_TIME;
+  }
+
+  /** When the last request came, and when the session ends if no other one does. */
+  #timesOf(head: RecordHead, expires: number): { lastSeen: number; end: number } {
+    const lastSeen = expires - (head.maxAge ?? this.#options.timeout);
+    return { lastSeen, end: Math.min(expires, this.#endOf(head)) };
   }
 
   #expiryOf(maxAge: number | undefined): number {

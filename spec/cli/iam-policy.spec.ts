@@ -97,7 +97,8 @@ test.each([
     "--kms-key takes the key's ARN, arn:aws:kms:REGION:ACCOUNT:key/ID: a policy cannot name a key by its alias.",
   ],
 ])("%s %s is refused", async (option, value, message) => {
-  const { code, stdout, stderr } = await commandLine(["iam-policy", "--table", "session_tokens", option, value]);
+  const table = option === "--table" ? [] : ["--table", "session_tokens"];
+  const { code, stdout, stderr } = await commandLine(["iam-policy", ...table, option, value]);
   expect({ code, stdout, stderr }).toEqual({
     code: 2,
     stdout: "",

@@ -1,18 +1,5 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { commandLine, settingsFile } from "./command-line.js";
-
-const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
-
-/** The program itself. */
-function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...argv], (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-    });
-  });
-}
 
 describe("help", () => {
   test.each([[["--help"]], [["-h"]], [["help"]]])("of all commands: %j", async (argv) => {
@@ -21,10 +8,25 @@ describe("help", () => {
     expect(stdout).toBe(`Usage: npx express-tokenizer COMMAND [OPTIONS]
 
 Commands:
+  check         check the settings, and the store that they name
+  new-password  print a fresh safe_password
+  sessions      list the live sessions
+  revoke        end sessions: a user's, one, or everyone's
+  prune         drop expired records from the store
   create-table  make the DynamoDB table of the settings
   iam-policy    print the least IAM policy that the application needs
 
 Examples:
+  # the settings of settings.yml
+  npx express-tokenizer check
+  # for tokenizer.safe_password
+  npx express-tokenizer new-password
+  # everybody's
+  npx express-tokenizer sessions
+  # all sessions of one user
+  npx express-tokenizer revoke --user ada
+  # the store of settings.yml
+  npx express-tokenizer prune
   # the table of settings.yml
   npx express-tokenizer create-table
   # for the table of settings.yml
@@ -39,13 +41,22 @@ More about a command: npx express-tokenizer COMMAND --help`);
     expect(stderr).toMatch(/^Usage: npx express-tokenizer COMMAND/);
   });
 
-  test.each(["create-table", "iam-policy"])("of %s: options and examples, which run", async (name) => {
+  test.each([
+    ["check", 3],
+    ["new-password", 1],
+    ["sessions", 3],
+    ["revoke", 3],
+    ["prune", 3],
+    ["create-table", 3],
+    ["iam-policy", 3],
+  ])("of %s: options and examples, which run", async (name, count) => {
     const { code, stdout, stderr } = await commandLine([name, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: npx express-tokenizer ${name} \\[OPTIONS\\]\n\n`));
-    expect(stdout).toMatch(/\n {2}--settings FILE {5}the settings file; default: /);
+    expect(/\n {2}--settings FILE {5}the settings file; default: /.test(stdout)).toBe(name !== "new-password");
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(125);
     const examples = [...stdout.matchAll(/^ {2}npx express-tokenizer (.*)$/gm)].map(([, line]) => line ?? "");
-    expect(examples).toHaveLength(3);
+    expect(examples).toHaveLength(count);
     // Rightly called, if there only were settings: 1 or 0, and not 2.
     for (const example of examples) {
       const argv = example.replace(/ > .*$/, "").split(" ");
@@ -62,13 +73,17 @@ More about a command: npx express-tokenizer COMMAND --help`);
 describe("wrongly called", () => {
   test.each([
     [["create-tabel"], "There is no command create-tabel; did you mean create-table?", ""],
-    [["xyz"], "There is no command xyz; the nearest is iam-policy", ""],
-    [["--settings", "x.yml"], "There is no command --settings; the nearest is create-table", ""],
+    [["xyz"], "There is no command xyz; the nearest is check", ""],
+    [["--settings", "x.yml"], "There is no command --settings; the nearest is sessions", ""],
     [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean table?", "iam-policy "],
+    [["check", "--constructor"], "There is no option --constructor; the nearest is json", "check "],
     [["iam-policy", "-t", "x"], "There is no option -t; the nearest is table", "iam-policy "],
     [["iam-policy", "session_tokens"], "session_tokens is one word too many.", "iam-policy "],
     [["create-table", "--settings"], "--settings needs a value: FILE.", "create-table "],
     [["create-table", "--settings", "--kms-key", "x"], "--settings needs a value: FILE.", "create-table "],
+    [["sessions", "--user", "-h"], "--user needs a value: NAME.", "sessions "],
+    [["sessions", "--user", "--settings=x.yml"], "--user needs a value: NAME.", "sessions "],
+    [["revoke", "--user", "ada", "--user", "grace"], "--user is there twice.", "revoke "],
     [["create-table", "--settings="], "--settings needs a value: FILE.", "create-table "],
     [["create-table", "--help=me"], "--help takes no value.", "create-table "],
   ])("%j", async (argv, message, of) => {
@@ -102,22 +117,5 @@ describe("the settings", () => {
     const env = { TOKENIZER_SETTINGS: settingsFile({ type: "dynamodb", table: "one" }), TOKENIZER_TABLE: "another" };
     const { stdout } = await commandLine(["iam-policy"], env);
     expect(JSON.parse(stdout).Statement[0].Resource).toBe("arn:aws:dynamodb:*:*:table/another");
-  });
-});
-
-describe("the program", () => {
-  test("prints to stdout, tells to stderr, and ends with the exit code", async () => {
-    const [help, wrong, failed] = await Promise.all([
-      bin("--help"),
-      bin("create-tabel"),
-      bin("create-table", "--settings", "nowhere.yml"),
-    ]);
-    expect(help).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: "" });
-    expect(wrong).toEqual({
-      code: 2,
-      stdout: "",
-      stderr: expect.stringMatching(/did you mean create-table\?\nHelp: /),
-    });
-    expect(failed).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(/^The settings cannot be read\./) });
   });
 });

@@ -1,0 +1,75 @@
+/** `check`: the settings in force, and whether and how fast the backend does all that the application asks of it. */
+import { makeBackend } from "../backends/open.js";
+import { type Command, type Io, jsonOption, readSettings, settingsOption, warner } from "./command.js";
+import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
+import { type Row, settingsInForce } from "./settings-in-force.js";
+import { columns, counted } from "./text.js";
+import { weaknessesOf } from "./weaknesses.js";
+
+/** The columns of the two tables. */
+const SETTING = 18;
+const OPERATION = 8;
+const NUMBER = 10;
+
+export const check: Command = {
+  name: "check",
+  summary: "check the settings, and the store that they name",
+  description: `Checks the settings and prints those in force; of secrets it says only whether they are set. Then it reaches the
+store, writes, reads, touches and removes a record of its own ${ROUNDS} times, and reads a page of the list of all records.
+So every permission that the application needs is tried, and one that is missing is named. Sessions are not touched.
+What is weak in the settings is warned of.
+
+The exit code is 0 when all of that works, also with warnings.`,
+  options: { ...settingsOption, ...jsonOption },
+  examples: [
+    ["check", "the settings of settings.yml"],
+    ["check --settings config/settings.yml", "of another settings file"],
+    ["check --json", "for a program: { ok, settings, operations, warnings }, times in milliseconds"],
+  ],
+  async run(values, io) {
+    const warnings: string[] = [];
+    const warn = (message: string) => {
+      warnings.push(message);
+      warner(io)(message);
+    };
+    const settings = readSettings(values, io, warn);
+    for (const weakness of weaknessesOf(settings)) warn(weakness);
+    const rows = settingsInForce(settings, io.env);
+    if (!values.json) printSettings(rows, io);
+
+    const timeout = settings.tokenizer.store_timeout * 1000;
+    const timings = await measure(makeBackend(settings.tokenizer, { now: Date.now, timeout, warn }), io);
+    if (values.json) printJson(rows, timings, warnings, io);
+    else printTimings(timings, warnings, io);
+    for (const { operation, error } of timings) if (error !== undefined) io.tell(`${operation}: ${error}`);
+    return timings.every(isFine) ? 0 : 1;
+  },
+};
+
+function printSettings(rows: readonly Row[], { print }: Io): void {
+  for (const { name, text } of rows) print(columns([name, text], [SETTING]));
+  print("");
+}
+
+function printTimings(timings: readonly Timing[], warnings: readonly string[], { print }: Io): void {
+  const line = (operation: string, ...cells: string[]) =>
+    print(columns([operation, ...cells.map((cell) => cell.padStart(NUMBER))], [OPERATION]));
+  line("", "median", "slowest");
+  for (const timing of timings) {
+    const { median, slowest } = summaryOf(timing);
+    if (isFine(timing)) line(timing.operation, `${median.toFixed(2)} ms`, `${slowest.toFixed(2)} ms`);
+    else line(timing.operation, "failed");
+  }
+  if (!timings.every(isFine)) return;
+  print("");
+  print(warnings.length === 0 ? "It works." : `It works, with ${counted(warnings.length, "warning")}.`);
+}
+
+function printJson(rows: readonly Row[], timings: readonly Timing[], warnings: readonly string[], { print }: Io): void {
+  const settings = Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+  const operations = timings.map((timing) => {
+    const { operation, error } = timing;
+    return isFine(timing) ? { operation, ...summaryOf(timing) } : { operation, error };
+  });
+  print(JSON.stringify({ ok: timings.every(isFine), settings, operations, warnings }, null, 2));
+}

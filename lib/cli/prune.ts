@@ -1,0 +1,32 @@
+/** `prune`: drops what has expired. */
+import { type Command, jsonOption, readSettings, settingsOption, withSessions } from "./command.js";
+import { withProgress } from "./progress.js";
+import { counted } from "./text.js";
+
+export const prune: Command = {
+  name: "prune",
+  summary: "drop expired records from the store",
+  description: `Drops the records of sessions that have expired, and tells how many. Expired sessions are over in any case: this
+is about room. The application does it by itself every minute with type: local; Redis and DynamoDB's TTL do it
+themselves, the latter within days. With DynamoDB this reads the whole table.`,
+  options: { ...settingsOption, ...jsonOption },
+  examples: [
+    ["prune", "the store of settings.yml"],
+    ["prune --settings config/settings.yml", "of another settings file"],
+    ["prune --json", '{ "dropped": n }'],
+  ],
+  async run(values, io) {
+    const settings = readSettings(values, io);
+    const dropped = await withSessions(settings, io, ({ store }) =>
+      withProgress(
+        io,
+        () => "Dropping expired records",
+        () => store.prune(),
+      ),
+    );
+    if (values.json) io.print(JSON.stringify({ dropped }));
+    else if (settings.tokenizer.type === "redis") io.print("Redis drops expired records by itself: nothing to do.");
+    else io.print(`${counted(dropped, "expired record")} dropped.`);
+    return 0;
+  },
+};

@@ -1,0 +1,60 @@
+/** The settings as `check` shows them. Of a secret it is told whether it is set, and nothing else. */
+import type { LoadedSettings } from "../settings/load.js";
+import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
+import { placeOf } from "./place.js";
+import { counted } from "./text.js";
+
+/** One setting, under its name in the file. */
+export interface Row {
+  readonly name: string;
+  /** For programs. */
+  readonly value: unknown;
+  /** For people. */
+  readonly text: string;
+}
+
+export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv): readonly Row[] {
+  const { authenticator, tokenizer, file } = settings;
+  const { absolute_timeout: absolute } = tokenizer;
+  const { name, secure, same_site, path, domain, secret } = tokenizer.cookie;
+  const cookie = `${name}; secure: ${secure}, same_site: ${same_site}, path: ${path}${domain ? `, domain: ${domain}` : ""}`;
+  return [
+    row("file", file),
+    row("type", tokenizer.type),
+    row("place", placeOf(tokenizer, env)),
+    ...accessTo(tokenizer),
+    row("authenticator.type", authenticator.type),
+    secretRow("safe_password", tokenizer.safe_password),
+    row("encrypt", tokenizer.encrypt),
+    row("timeout", tokenizer.timeout, counted(tokenizer.timeout, "minute")),
+    row("absolute_timeout", absolute, absolute === undefined ? "none" : counted(absolute, "minute")),
+    row("sessions_per_user", tokenizer.sessions_per_user, String(tokenizer.sessions_per_user ?? "any number")),
+    row("touch_interval", tokenizer.touch_interval, counted(tokenizer.touch_interval, "second")),
+    row("store_timeout", tokenizer.store_timeout, counted(tokenizer.store_timeout, "second")),
+    row("cookie", { name, secure, same_site, path, domain: domain ?? null }, cookie),
+    secretRow("cookie.secret", secret, "not set: derived from safe_password"),
+  ];
+}
+
+/** Who asks the backend, and how. */
+function accessTo({ type, username, password, profile_name, aws_access_key, options }: TokenizerSettings): Row[] {
+  if (type === "redis") {
+    const { ssl = false, verify = true, key } = (options ?? {}) as RedisOptions;
+    return [
+      row("username", username, username ?? "the default user"),
+      secretRow("password", password),
+      row("options.ssl", ssl),
+      ...(ssl ? [row("options.verify", verify), secretRow("options.key", key)] : []),
+    ];
+  }
+  if (type !== "dynamodb") return [];
+  return [row("profile_name", profile_name, profile_name ?? "not set"), secretRow("aws_access_key", aws_access_key)];
+}
+
+function row(name: string, value: unknown, text = String(value)): Row {
+  return { name, value: value ?? null, text };
+}
+
+function secretRow(name: string, value: unknown, absent = "not set"): Row {
+  return value === undefined ? row(name, null, absent) : row(name, "set");
+}

@@ -1,0 +1,49 @@
+/** What the settings allow, and `check` advises against. Loading warns of weak secrets already. */
+import type { RedisOptions, Settings, TokenizerSettings } from "../settings/settings.js";
+import { redisServers } from "./place.js";
+
+export function weaknessesOf({ tokenizer }: Settings): readonly string[] {
+  return [...ofRedis(tokenizer), ...ofDynamodb(tokenizer), ...ofCookie(tokenizer)];
+}
+
+function ofRedis(settings: TokenizerSettings): readonly string[] {
+  if (settings.type !== "redis") return [];
+  const { ssl, verify, cert } = (settings.options ?? {}) as RedisOptions;
+  const weaknesses: string[] = [];
+  if (ssl && verify === false) {
+    weaknesses.push(
+      "tokenizer.options.verify is false: whoever stands between can pass for the server, and read and change sessions. Leave it out, and name an authority of your own in tokenizer.options.ca.",
+    );
+  }
+  const other = redisServers(settings).find((server) => !isThisMachine(server.replace(/:\d+$/, "")));
+  if (other === undefined) return weaknesses;
+  if (!ssl) {
+    weaknesses.push(
+      `tokenizer.options.ssl is not set: sessions travel to ${other} in plain text. Set it to true, if Redis speaks TLS there.`,
+    );
+  }
+  if (settings.password === undefined && cert === undefined) {
+    weaknesses.push(
+      `tokenizer.password is not set: whoever reaches ${other} can read and change sessions. Give Redis a password, and set it here or as TOKENIZER_PASSWORD.`,
+    );
+  }
+  return weaknesses;
+}
+
+function ofDynamodb({ type, endpoint }: TokenizerSettings): readonly string[] {
+  if (type !== "dynamodb" || !endpoint || !URL.canParse(endpoint)) return [];
+  const { protocol, hostname, host } = new URL(endpoint);
+  if (protocol !== "http:" || isThisMachine(hostname)) return [];
+  return [`tokenizer.endpoint is plain HTTP: sessions travel to ${host} in plain text. Use https:// there.`];
+}
+
+function ofCookie({ cookie }: TokenizerSettings): readonly string[] {
+  if (cookie.secure !== false) return [];
+  return [
+    "tokenizer.cookie.secure is false: the cookie travels in plain text, too, and whoever reads it has the session. Leave it out (auto), or set it to true.",
+  ];
+}
+
+function isThisMachine(host: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
+}

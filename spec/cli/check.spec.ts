@@ -1,0 +1,344 @@
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { temporaryFolder } from "../support/app.js";
+import { clientOf, makeTable, refusal, startDynamodb, WAY } from "../support/dynamodb-server.js";
+import { everyBackend, onEveryBackend, type Place } from "../support/places.js";
+import { startRedis, withRedis } from "../support/redis-server.js";
+import { backendOf, commandLine, settingsFile } from "./command-line.js";
+
+const OPERATIONS = ["open", "write", "read", "touch", "remove", "list"];
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+function check(settings: Place, argv: string[] = [], env: NodeJS.ProcessEnv = {}) {
+  return commandLine(["check", "--settings", settingsFile(settings), ...argv], env);
+}
+
+/** How many records of anybody are there. */
+async function recordsAt(place: Place): Promise<number> {
+  const backend = backendOf(settingsFile(place));
+  let count = 0;
+  for await (const _ of backend.entries()) count++;
+  await backend.close();
+  return count;
+}
+
+onEveryBackend((places) => {
+  test("what works is told, operation by operation, and nothing stays behind", async () => {
+    const place = await places.next();
+    const { code, stdout, stderr } = await check(place);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [settings = "", timings = "", result] = stdout.split("\n\n");
+    expect(settings).toMatch(new RegExp(`^type {16}${place.type}$`, "m"));
+    expect(settings).toMatch(/^safe_password {7}set$/m);
+    const [heading, ...rows] = timings.split("\n");
+    expect(heading).toBe("              median     slowest");
+    expect(rows.map((row) => row.replace(/ +\d+\.\d\d ms +\d+\.\d\d ms$/, ""))).toEqual(OPERATIONS);
+    expect(result).toBe("It works.");
+    expect(await recordsAt(place)).toBe(0);
+  });
+
+  test("--json", async () => {
+    const place = await places.next();
+    const { code, stdout, stderr } = await check(place, ["--json"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const milliseconds = expect.any(Number);
+    expect(JSON.parse(stdout)).toEqual({
+      ok: true,
+      settings: expect.objectContaining({ type: place.type, timeout: 20, safe_password: "set" }),
+      operations: OPERATIONS.map((operation) => ({ operation, median: milliseconds, slowest: milliseconds })),
+      warnings: [],
+    });
+  });
+
+  test("twenty rounds are tried, and the median and the slowest told", async () => {
+    const place = await places.next();
+    const { read } = places.prototype;
+    const times = Array.from({ length: 20 }, (_, round) => (round < 8 ? 0 : round < 19 ? 20 : 150));
+    const spy = jest.spyOn(places.prototype, "read").mockImplementation(async function (this: unknown, key) {
+      await new Promise((resolve) => setTimeout(resolve, times.shift() ?? 0));
+      return read.call(this, key);
+    });
+    const { operations } = JSON.parse((await check(place, ["--json"])).stdout);
+    expect(spy).toHaveBeenCalledTimes(20);
+    const { median, slowest } = operations[OPERATIONS.indexOf("read")];
+    expect(median).toBeGreaterThanOrEqual(19);
+    expect(median).toBeLessThan(120);
+    expect(slowest).toBeGreaterThanOrEqual(149);
+  });
+
+  test.each(["write", "read", "touch", "remove"] as const)("%s that answers wrongly is named", async (operation) => {
+    const place = await places.next();
+    const wrong = { write: false, read: undefined, touch: false, remove: false };
+    jest.spyOn(places.prototype, operation).mockResolvedValue(wrong[operation] as never);
+    const { code, stdout, stderr } = await check(place);
+    expect(code).toBe(1);
+    expect(stderr).toBe(`${operation}: the answer was wrong: the record was not as it had been left a moment before.`);
+    expect(stdout).toMatch(new RegExp(`^${operation} +failed$`, "m"));
+    expect(stdout).not.toContain("It works");
+    jest.restoreAllMocks();
+    // What was not removed ends by itself.
+    expect(await recordsAt(place)).toBe(operation === "remove" ? 1 : 0);
+  });
+
+  test("a removal that fails at first is done again", async () => {
+    const place = await places.next();
+    jest.spyOn(places.prototype, "remove").mockRejectedValueOnce(new Error("not now."));
+    expect(await check(place)).toMatchObject({ code: 1, stderr: "remove: not now." });
+    expect(await recordsAt(place)).toBe(0);
+  });
+});
+
+describe("a missing permission is named, and the others are tried", () => {
+  test.each([
+    ["PutItem", "write"],
+    ["UpdateItem", "touch"],
+    ["DeleteItem", "remove"],
+    ["Scan", "list"],
+  ])("dynamodb:%s", async (action, operation) => {
+    const dynamodb = await startDynamodb();
+    const table = await makeTable(clientOf(dynamodb));
+    dynamodb.fate = (call) => (call.action === action ? refusal("AccessDeniedException") : "pass");
+    const { code, stdout, stderr } = await check({ type: "dynamodb", ...WAY, endpoint: dynamodb.endpoint, table });
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `${operation}: The permission dynamodb:${action} on the table ${table} is missing, or, if it has a KMS key, kms:Encrypt and kms:Decrypt on that. What is needed: npx express-tokenizer iam-policy`,
+    );
+    expect(stdout.match(/ failed$/gm)).toHaveLength(1);
+    expect(new Set(dynamodb.actions)).toEqual(
+      new Set(["CreateTable", "DescribeTable", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan"]),
+    );
+  });
+
+  test("dynamodb:GetItem: nothing can be reached without it", async () => {
+    const dynamodb = await startDynamodb();
+    const table = await makeTable(clientOf(dynamodb));
+    dynamodb.fate = ({ action }) => (action === "GetItem" ? refusal("AccessDeniedException") : "pass");
+    const { code, stderr } = await check({ type: "dynamodb", ...WAY, endpoint: dynamodb.endpoint, table });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^open: The permission dynamodb:GetItem on the table /),
+    });
+  });
+});
+
+withRedis("a right that the user of Redis has not", () => {
+  test("is named", async () => {
+    const server = await startRedis();
+    const rights = "+get +getrange +set +setrange +pexpire +del +eval +evalsha +ping";
+    await server.command("ACL", "SETUSER", "app", "on", ">a-password-of-redis", "~tokenizer:*", ...rights.split(" "));
+    const settings = { type: "redis", host: "127.0.0.1", port: server.port, username: "app" } as const;
+    const { code, stdout, stderr } = await check({ ...settings, password: "a-password-of-redis" });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^open: Redis at 127\.0\.0\.1:\d+ refused: NOPERM this user may not run SCAN\. /),
+    });
+    expect(stdout + stderr).not.toContain("a-password-of-redis");
+  });
+});
+
+describe("what does not work at all", () => {
+  test("a store that is not there: told, with the settings in force", async () => {
+    const { code, stdout, stderr } = await check({ type: "redis", host: "127.0.0.1", port: 1 });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "open: Redis at 127.0.0.1:1 cannot be reached: nothing listens there.",
+    });
+    expect(stdout).toMatch(/^place {15}Redis at 127\.0\.0\.1:1, keys beginning with tokenizer:$/m);
+    expect(stdout).toMatch(/^open +failed$/m);
+  });
+
+  test("the same as JSON", async () => {
+    const { code, stdout, stderr } = await check({ type: "redis", host: "127.0.0.1", port: 1 }, ["--json"]);
+    const error = "Redis at 127.0.0.1:1 cannot be reached: nothing listens there.";
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `open: ${error}` });
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, operations: [{ operation: "open", error }] });
+  });
+
+  test("faults of the settings: all at once, and nothing is reached", async () => {
+    const { code, stdout, stderr } = await check({ type: "redis", port: 70_000, timeout: "20" as never });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/2 faults in the settings\n {2}tokenizer\.port: .*\n {2}tokenizer\.timeout: /);
+  });
+});
+
+/** Settings of a place that nothing is asked of: it is not there. */
+async function toldOf(settings: Place, env: NodeJS.ProcessEnv = {}) {
+  for (const { prototype } of everyBackend) jest.spyOn(prototype, "open").mockRejectedValue(new Error("not asked."));
+  const { stdout, stderr } = await check(settings, [], env);
+  const rows = stdout.split("\n\n")[0]?.split("\n") ?? [];
+  const shown = Object.fromEntries(rows.map((row) => [row.slice(0, 18).trim(), row.slice(18).trim()]));
+  const warnings = stderr.split("\n").filter((line) => line.startsWith("Warning: "));
+  return { shown, warnings, all: stdout + stderr };
+}
+
+describe("the settings in force", () => {
+  test.each([
+    ["local", { type: "local", path: "/srv/tokens" }, {}, "the folder /srv/tokens"],
+    ["a folder below this one", { type: "local", path: "tokens" }, {}, `the folder ${process.cwd()}/tokens`],
+    ["redis", { type: "redis" }, {}, "Redis at localhost:6379, keys beginning with tokenizer:"],
+    [
+      "another database, by IPv6",
+      { type: "redis", host: "::1", port: 1, database: 3, prefix: "a:" },
+      {},
+      "Redis at [::1]:1, database 3, keys beginning with a:",
+    ],
+    [
+      "a Cluster",
+      { type: "redis", options: { cluster: true, nodes: ["127.0.0.1:1", "127.0.0.1:2"] } },
+      {},
+      "the Redis Cluster of 127.0.0.1:1, 127.0.0.1:2, keys beginning with tokenizer:",
+    ],
+    [
+      "Sentinels",
+      { type: "redis", options: { sentinel: "mymaster", nodes: ["127.0.0.1:1"] } },
+      {},
+      "the master mymaster that Sentinels name, at 127.0.0.1:1, keys beginning with tokenizer:",
+    ],
+    [
+      "dynamodb",
+      { type: "dynamodb", table: "one", aws_region_name: "eu-west-1" },
+      { AWS_REGION: "x" },
+      "the DynamoDB table one in eu-west-1",
+    ],
+    [
+      "the environment's region",
+      { type: "dynamodb", table: "one" },
+      { AWS_REGION: "", AWS_DEFAULT_REGION: "eu-west-2" },
+      "the DynamoDB table one in eu-west-2",
+    ],
+    ["the profile's region", { type: "dynamodb", table: "one" }, {}, "the DynamoDB table one in the profile's region"],
+    [
+      "an endpoint, without its login",
+      { type: "dynamodb", table: "one", aws_region_name: "x", endpoint: "http://me:secret@localhost:8000/?key=secret" },
+      {},
+      "the DynamoDB table one in x, by way of http://localhost:8000",
+    ],
+    [
+      "an endpoint that is no URL",
+      { type: "dynamodb", table: "one", aws_region_name: "x", endpoint: "http://a:b:c" },
+      {},
+      "the DynamoDB table one in x, by way of an endpoint that is no URL",
+    ],
+  ] as [string, Place, NodeJS.ProcessEnv, string][])("the place: %s", async (_name, settings, env, place) => {
+    expect((await toldOf(settings, env)).shown.place).toBe(place);
+  });
+
+  test("limits and times, with their units", async () => {
+    const settings = { absolute_timeout: 480, sessions_per_user: 5, timeout: 1, touch_interval: 30, store_timeout: 1 };
+    const { shown } = await toldOf({ type: "local", path: "/srv/tokens", encrypt: "session", ...settings });
+    expect(shown).toMatchObject({
+      timeout: "1 minute",
+      absolute_timeout: "480 minutes",
+      sessions_per_user: "5",
+      touch_interval: "30 seconds",
+      store_timeout: "1 second",
+      encrypt: "session",
+      cookie: "token; secure: auto, same_site: lax, path: /",
+    });
+  });
+
+  test("no secret, no part of one and no length", async () => {
+    const secrets = {
+      safe_password: ["the-first-safe-password", "the-second-safe-password"],
+      cookie: { secret: "the-secret-of-the-cookie", domain: "example.com" },
+    };
+    const redis = await toldOf({
+      ...secrets,
+      type: "redis",
+      host: "127.0.0.1",
+      password: "the-password-of-redis",
+      options: { ssl: true, ca: "the-ca", cert: "the-cert", key: "the-private-key" },
+    });
+    expect(redis.shown).toMatchObject({
+      safe_password: "set",
+      password: "set",
+      "options.key": "set",
+      "cookie.secret": "set",
+      cookie: "token; secure: auto, same_site: lax, path: /, domain: example.com",
+    });
+    const dynamodb = await toldOf({
+      ...secrets,
+      type: "dynamodb",
+      table: "one",
+      ...WAY,
+      aws_session_token: "the-token",
+    });
+    expect(dynamodb.shown.aws_access_key).toBe("set");
+    expect(redis.all + dynamodb.all).not.toMatch(
+      /the-(first|second|secret|password|private|token|ca|cert)|AKIDSPEC|a-secret-key/,
+    );
+  });
+});
+
+describe("what is weak is warned of", () => {
+  const tls = { ssl: true };
+  test.each([
+    ["verify: false", { type: "redis", options: { ...tls, verify: false } }, ["tokenizer.options.verify is false"]],
+    ["verify: false without TLS", { type: "redis", options: { verify: false } }, []],
+    [
+      "Redis elsewhere",
+      { type: "redis", host: "redis.example.com" },
+      [
+        "tokenizer.options.ssl is not set: sessions travel to redis.example.com:6379 in plain text",
+        "tokenizer.password is not set: whoever reaches redis.example.com:6379 can",
+      ],
+    ],
+    [
+      "Redis elsewhere, without a password",
+      { type: "redis", host: "redis.example.com", options: tls },
+      ["tokenizer.password is not set"],
+    ],
+    [
+      "Redis elsewhere, without TLS",
+      { type: "redis", host: "redis.example.com", password: "a password" },
+      ["tokenizer.options.ssl is not set"],
+    ],
+    [
+      "Redis elsewhere, with a client's certificate",
+      { type: "redis", host: "redis.example.com", options: { ...tls, cert: "x", key: "y" } },
+      [],
+    ],
+    [
+      "one of a Cluster's servers elsewhere",
+      {
+        type: "redis",
+        password: "a password",
+        options: { cluster: true, nodes: ["127.0.0.1:1", "[fe80::1]:2"] },
+      },
+      ["tokenizer.options.ssl is not set: sessions travel to [fe80::1]:2"],
+    ],
+    ["Redis on this machine", { type: "redis", host: "localhost" }, []],
+    ["by its address", { type: "redis", host: "127.0.0.1" }, []],
+    ["by IPv6", { type: "redis", host: "::1" }, []],
+    [
+      "a host that only looks like this machine",
+      { type: "redis", host: "localhost.example.com", options: tls },
+      ["tokenizer.password is not set"],
+    ],
+    [
+      "a plain endpoint elsewhere",
+      { type: "dynamodb", table: "one", endpoint: "http://me:secret@dynamodb.example.com:8000" },
+      ["tokenizer.endpoint is plain HTTP: sessions travel to dynamodb.example.com:8000"],
+    ],
+    ["a plain endpoint here", { type: "dynamodb", table: "one", endpoint: "http://[::1]:8000" }, []],
+    ["an endpoint by TLS", { type: "dynamodb", table: "one", endpoint: "https://dynamodb.example.com" }, []],
+    ["cookie.secure: false", { type: "local", cookie: { secure: false } }, ["tokenizer.cookie.secure is false"]],
+    ["a short password", { type: "local", safe_password: "short" }, ["tokenizer.safe_password is shorter than 16"]],
+    ["nothing", { type: "local" }, []],
+  ] as [string, Place, string[]][])("%s", async (_name, settings, expected) => {
+    const { warnings } = await toldOf(settings);
+    expect(warnings).toEqual(expected.map((start) => expect.stringContaining(`Warning: ${start}`)));
+  });
+
+  test("and does not fail the check", async () => {
+    const settings = { type: "local", path: `${temporaryFolder()}/tokens`, cookie: { secure: false } } as const;
+    const { code, stdout, stderr } = await check(settings);
+    expect(code).toBe(0);
+    expect(stdout.split("\n").at(-1)).toBe("It works, with 1 warning.");
+    expect(stderr).toMatch(/^Warning: tokenizer\.cookie\.secure is false: .*$/);
+    const { warnings } = JSON.parse((await check(settings, ["--json"])).stdout);
+    expect(warnings).toEqual([stderr.replace("Warning: ", "")]);
+  });
+});

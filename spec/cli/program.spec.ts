@@ -1,0 +1,168 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, openSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "@jest/globals";
+import { storageKey } from "../../lib/session-id.js";
+import { temporaryFolder } from "../support/app.js";
+import { startRedis, withRedis } from "../support/redis-server.js";
+import { appAt, backendOf, settingsFile } from "./command-line.js";
+
+// The program itself: `npm test` has built it.
+
+const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
+const local = () => ({ type: "local", path: `${temporaryFolder()}/tokens` }) as const;
+
+function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [BIN, ...argv], (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+  });
+}
+
+/** Settings of a folder with so many sessions in it. */
+async function manySessions(count: number): Promise<string> {
+  const file = settingsFile(local());
+  const backend = backendOf(file);
+  const value = `${JSON.stringify({ created: Date.now(), v: 1 })}\n{}`;
+  for (let n = 0; n < count; n++) {
+    await backend.write(storageKey(String(n)), { value, version: String(n), expires: Date.now() + 60_000 }, "absent");
+  }
+  await backend.close();
+  return file;
+}
+
+test("prints to stdout, tells to stderr, and ends with the exit code", async () => {
+  const [help, wrong, failed] = await Promise.all([
+    bin("--help"),
+    bin("create-tabel"),
+    bin("create-table", "--settings", "nowhere.yml"),
+  ]);
+  expect(help).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: .*\n$/s), stderr: "" });
+  expect(wrong).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: expect.stringMatching(/did you mean create-table\?\nHelp: /),
+  });
+  expect(failed).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(/^The settings cannot be read\./) });
+});
+test("new-password: one line, which nobody has had before", async () => {
+  const [one, other] = await Promise.all([bin("new-password"), bin("new-password")]);
+  expect(one).toEqual({ code: 0, stdout: expect.stringMatching(/^[\w-]{43}\n$/), stderr: "" });
+  expect(other.stdout).not.toBe(one.stdout);
+});
+
+test("the commands work, say nothing beside it, and end by themselves", async () => {
+  const { app, file } = await appAt(local());
+  await app.visitor().signIn("ada");
+  const listed = await bin("sessions", "--settings", file, "--json");
+  expect(listed).toEqual({ code: 0, stdout: expect.any(String), stderr: "" });
+  const [{ id }] = JSON.parse(listed.stdout);
+  expect(await bin("check", "--settings", file)).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/\nIt works\.\n$/),
+    stderr: "",
+  });
+  expect(await bin("revoke", "--settings", file, "--session", id)).toEqual({
+    code: 0,
+    stdout: "1 session ended.\n",
+    stderr: "",
+  });
+  expect(await bin("prune", "--settings", file, "--json")).toEqual({
+    code: 0,
+    stdout: '{"dropped":0}\n',
+    stderr: "",
+  });
+});
+
+withRedis("connections", () => {
+  test("are closed, or the program would not end", async () => {
+    const { port } = await startRedis();
+    const file = settingsFile({ type: "redis", host: "127.0.0.1", port });
+    const ended = { code: 0, stdout: expect.any(String), stderr: "" };
+    expect(await bin("check", "--settings", file)).toEqual(ended);
+    expect(await bin("sessions", "--settings", file, "--json")).toEqual(ended);
+  });
+});
+
+describe("the reader", () => {
+  test("goes (| head): the command ends, and says nothing", async () => {
+    const file = await manySessions(5000);
+    const child = spawn(process.execPath, [BIN, "sessions", "--settings", file]);
+    const told = text(child.stderr);
+    await once(child.stdout, "data");
+    child.stdout.destroy();
+    expect(await once(child, "close")).toEqual([0, null]);
+    expect(await told).toBe("");
+  });
+
+  (existsSync("/dev/full") ? test : test.skip).each([1, 1000])(
+    "has no room for %d: told, exit code 1",
+    async (count) => {
+      const child = spawn(process.execPath, [BIN, "sessions", "--settings", await manySessions(count)], {
+        stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
+      });
+      const told = text(child.stderr as NonNullable<ChildProcess["stderr"]>);
+      expect(await once(child, "close")).toEqual([1, null]);
+      expect(await told).toMatch(/^Printing failed: ENOSPC.*\n$/);
+    },
+  );
+});
+
+/** Runs a program at a pseudo-terminal, types an answer when it is asked, prints what was on the screen. */
+const PTY = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+screen = b""
+answer = sys.argv[1].encode().decode("unicode_escape").encode()
+while True:
+    try:
+        read = os.read(terminal, 1024)
+    except OSError:
+        break
+    if not read:
+        break
+    screen += read
+    if answer and b"[y/N] " in screen:
+        os.write(terminal, answer)
+        answer = b""
+status = os.waitpid(pid, 0)[1]
+sys.stdout.buffer.write(screen)
+sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+`;
+
+(existsSync("/usr/bin/python3") ? describe : describe.skip)("at a real terminal", () => {
+  function atTerminal(typed: string, ...argv: string[]): Promise<{ code: number; screen: string }> {
+    return new Promise((resolve) => {
+      execFile("/usr/bin/python3", ["-c", PTY, typed, process.execPath, BIN, ...argv], (error, screen) => {
+        resolve({ code: Number(error?.code ?? 0), screen });
+      });
+    });
+  }
+
+  test.each([
+    ["y\\n", 0, /\[y\/N\] y\s+1 session ended\.\s+$/],
+    ["n\\n", 1, /\[y\/N\] n\s+Nothing was ended\.\s+$/],
+    ["\\n", 1, /\[y\/N\] \s+Nothing was ended\.\s+$/],
+    // The end of what is typed, and the interrupt.
+    ["\\x04", 1, /\[y\/N\] .*Nothing was ended\.\s+$/s],
+    ["\\x03", 130, /\[y\/N\] \^C\s*$/],
+  ])("revoke asks, and %j is taken", async (typed, code, screen) => {
+    const { app, file } = await appAt(local());
+    await app.visitor().signIn("ada");
+    const answered = await atTerminal(typed, "revoke", "--settings", file, "--user", "ada");
+    expect(answered).toEqual({ code, screen: expect.stringMatching(screen) });
+    expect(answered.screen).toContain(`End all sessions of ada? They are in the folder ${app.path}. [y/N] `);
+    expect(await app.sessions.users.list("ada")).toHaveLength(code === 0 ? 0 : 1);
+  });
+
+  test("new-password says where it belongs", async () => {
+    const { code, screen } = await atTerminal("", "new-password");
+    expect(code).toBe(0);
+    expect(screen).toMatch(/^[\w-]{43}\r\nPut it into the settings as tokenizer\.safe_password, /);
+  });
+});
