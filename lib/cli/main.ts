@@ -1,4 +1,5 @@
 /** The command line: finds the command, reads its options, tells what went wrong. One file a command. */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { TokenizerError } from "../errors.js";
 import { didYouMean } from "../settings/nearest.js";
@@ -29,6 +30,10 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     io.print(helpOfAll());
     return 0;
   }
+  if (name === "--version") {
+    io.print(version());
+    return 0;
+  }
   if (name === undefined) {
     io.tell(helpOfAll());
     return 2;
@@ -52,6 +57,11 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     io.tell(`Help: ${PROGRAM} ${command ? `${command.name} ` : ""}--help`);
     return 2;
   }
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function readOptions({ options }: Command, argv: readonly string[]): Values {
