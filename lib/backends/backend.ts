@@ -31,7 +31,8 @@ export interface Backend {
   /**
    * Writes in one atomic step if what is stored is what was `expected`; answers whether it did. Neither
    * the caller nor a retry inside the backend can tell two writes apart but by `version`, so a backend
-   * whose retry meets its own first try answers true. A record whose `expires` has passed is written
+   * whose retry meets its own first try answers true. A retried "absent" whose first try was removed meanwhile
+   * writes once more. After "any" there should be no retry that could undo another's later write. A record whose `expires` has passed is written
    * and from then on absent.
    */
   write(key: string, record: StoredRecord, expected: Expected): Promise<boolean>;
@@ -39,7 +40,10 @@ export interface Backend {
   /** Moves the expiry of a live record and nothing else; answers whether it was there. Never creates. */
   touch(key: string, expires: number): Promise<boolean>;
 
-  /** Removes the record; answers whether a live one was there. Removing the absent is no fault. */
+  /**
+   * Removes the record; answers whether a live one was there. Removing the absent is no fault. A retry after
+   * a lost answer may find its own first try, and answers false.
+   */
   remove(key: string): Promise<boolean>;
 
   /** All live records, read in bounded pages; those that come and go meanwhile may or may not be among them. */

@@ -1,9 +1,10 @@
 /** A connection to one Redis server that is made again whenever it is needed, and given up when an answer stays out. */
 import { TokenizerError } from "../errors.js";
+import { within } from "./redis-deadline.js";
 import { type Address, type Client, type Dialer, nameOf } from "./redis-dialer.js";
 import { ConnectionFailure, Refusal, timedOut } from "./redis-errors.js";
 
-/** The shortest pause after a connection that could not be made, in milliseconds, with as much again at random. */
+/** The shortest pause after a connection that could not be made or had no answer, in milliseconds, with as much again at random. */
 const PAUSE = 150;
 /** A server that was only just found and is a replica will not have changed when it is found again. Milliseconds. */
 const FRESH = 1000;
@@ -14,8 +15,8 @@ const CLOSED = "it was closed";
 export interface Place {
   /** What it is called until it is found. */
   readonly name: string;
-  /** Whether it may move while the connection to it stays. */
-  readonly moves: boolean;
+  /** Whether it is looked for while connected, too: it may move, and the old one still answer. */
+  readonly isFollowed: boolean;
   find(giveUpAt: number): Promise<Address>;
 }
 
@@ -23,8 +24,11 @@ export interface Place {
 export class Connection {
   readonly #dialer: Dialer;
   readonly #place: Place;
-  #server: string;
+  #address: Address | undefined;
   #client: Client | undefined;
+  #generation = 0;
+  /** The last client that had an answer. */
+  #answered: Client | undefined;
   /** Why connections were dropped. */
   readonly #reasons = new WeakMap<Client, Error>();
   #connectedAt = 0;
@@ -36,12 +40,21 @@ export class Connection {
   constructor(dialer: Dialer, place: Place) {
     this.#dialer = dialer;
     this.#place = place;
-    this.#server = place.name;
+  }
+
+  /** Where it was found last. */
+  get address(): Address | undefined {
+    return this.#address;
   }
 
   /** `host:port`. */
   get server(): string {
-    return this.#server;
+    return this.#address ? nameOf(this.#address) : this.#place.name;
+  }
+
+  /** Another number for each time that it was made: what one server said of itself means nothing to the next. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /**
@@ -52,21 +65,27 @@ export class Connection {
    * @throws Refusal, ConnectionFailure; TokenizerError `STORE_TIMEOUT`
    */
   async send(args: readonly string[], giveUpAt: number, { asking = false } = {}): Promise<unknown> {
-    const client = this.#client ?? (await this.#within(giveUpAt, this.#connected()));
-    if (this.#place.moves && performance.now() - this.#foundAt > FRESH) void this.#follow(client);
-    if (asking) client.sendCommand(["ASKING"]).catch(() => {});
+    const late = () => timedOut(this.server, this.#dialer.timeout);
+    const client = this.#client ?? (await within(giveUpAt, this.#connected(), late));
+    if (this.#place.isFollowed && performance.now() - this.#foundAt > FRESH) void this.#follow(client);
     try {
-      // An answer that is late makes the connection suspect: whatever waits behind it is let go, too.
-      const late = () => this.#drop(client, new Error("an answer was not there in time"));
-      return await this.#within(giveUpAt, client.sendCommand(args), late);
+      const answered = asking ? afterAsking(client, args) : client.sendCommand(args);
+      const answer = await within(giveUpAt, answered, () => {
+        // An answer that is late makes the connection suspect: whatever waits behind it is let go, too.
+        this.#drop(client, new Error("an answer was not there in time"));
+        return late();
+      });
+      this.#answered = client;
+      return answer;
     } catch (error) {
       if (error instanceof TokenizerError) throw error;
       if (!this.#dialer.isAnswer(error)) {
         this.#drop(client, error as Error);
         throw this.#failed(this.#reasons.get(client) ?? (error as Error));
       }
-      const refusal = new Refusal(this.#server, error.message);
-      if (refusal.word === "READONLY" && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
+      this.#answered = client;
+      const refusal = new Refusal(this.server, error.message);
+      if (refusal.isMisplaced && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
       throw refusal;
     }
   }
@@ -93,7 +112,7 @@ export class Connection {
       const giveUpAt = performance.now() + this.#dialer.timeout * 0.75;
       const address = await this.#place.find(giveUpAt);
       this.#foundAt = performance.now();
-      this.#server = nameOf(address);
+      this.#address = address;
       let lost: Error | undefined;
       let client: Client | undefined;
       client = await this.#dialer.dial(address, giveUpAt, (reason) => {
@@ -106,17 +125,21 @@ export class Connection {
         throw this.#failed(lost);
       }
       this.#client = client;
+      this.#generation++;
       this.#connectedAt = performance.now();
-      this.#failure = undefined;
       return client;
     } catch (error) {
-      this.#failure = { error, until: performance.now() + PAUSE * (1 + Math.random()) };
+      this.#pause(error);
       throw error;
     }
   }
 
+  #pause(error: unknown): void {
+    this.#failure = { error, until: performance.now() + PAUSE * (1 + Math.random()) };
+  }
+
   #failed(reason: Error): ConnectionFailure {
-    return new ConnectionFailure(this.#server, reason, true, this.#dialer.isSecure);
+    return new ConnectionFailure(this.server, reason, true, this.#dialer.isSecure);
   }
 
   /** A master that was replaced may take writes for a while yet: they would be lost. */
@@ -124,7 +147,7 @@ export class Connection {
     this.#foundAt = performance.now();
     try {
       const address = await this.#place.find(this.#foundAt + this.#dialer.timeout);
-      if (nameOf(address) !== this.#server) this.#drop(client, new Error(`${nameOf(address)} took its place`));
+      if (nameOf(address) !== this.server) this.#drop(client, new Error(`${nameOf(address)} took its place`));
     } catch {
       // Nobody knows of another one.
     }
@@ -132,39 +155,18 @@ export class Connection {
 
   /** What still waits for an answer is rejected; why is remembered. */
   #drop(client: Client, reason: Error): void {
-    if (this.#client === client) this.#client = undefined;
+    if (this.#client === client) {
+      this.#client = undefined;
+      // A load balancer with nothing behind it takes every connection, and ends it.
+      if (this.#answered !== client) this.#pause(this.#failed(reason));
+    }
     if (!this.#reasons.has(client)) this.#reasons.set(client, reason);
     client.destroy();
   }
+}
 
-  #within<T>(giveUpAt: number, work: Promise<T>, onLate = () => {}): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const late = () => {
-        reject(timedOut(this.#server, this.#dialer.timeout));
-        onLate();
-      };
-      // Where our own loop was held up, the answer may be there already: it is read before `setImmediate`.
-      let turn: NodeJS.Immediate | undefined;
-      const timer = setTimeout(
-        () => {
-          turn = setImmediate(late);
-        },
-        Math.max(giveUpAt - performance.now(), 1),
-      );
-      const stop = () => {
-        clearTimeout(timer);
-        if (turn) clearImmediate(turn);
-      };
-      work.then(
-        (answer) => {
-          stop();
-          resolve(answer);
-        },
-        (error) => {
-          stop();
-          reject(error);
-        },
-      );
-    });
-  }
+/** The package sends them together, so that no other command is between them. */
+async function afterAsking(client: Client, args: readonly string[]): Promise<unknown> {
+  const [, answer] = await Promise.all([client.sendCommand(["ASKING"]), client.sendCommand(args)]);
+  return answer;
 }

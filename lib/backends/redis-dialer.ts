@@ -1,7 +1,10 @@
 /** How Redis is reached: signing in, TLS, and when the package is to give up. */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isIP } from "node:net";
 import { TokenizerError } from "../errors.js";
 import type { RedisOptions } from "../settings/settings.js";
+import { within } from "./redis-deadline.js";
 import { ConnectionFailure, Refusal } from "./redis-errors.js";
 
 export interface Address {
@@ -28,8 +31,36 @@ export interface Client {
 /** What is used of the package. */
 export type RedisPackage = Pick<typeof import("redis"), "createClient" | "ErrorReply">;
 
+/** @throws TokenizerError `PACKAGE_MISSING` */
+export async function loadPackage(): Promise<RedisPackage> {
+  const redis = await import("redis").catch((cause) => {
+    throw packageMissing("Install it: npm install redis", cause);
+  });
+  const version = packageVersion();
+  if (version !== undefined && Number.parseInt(version, 10) < 6) {
+    throw packageMissing(`Found is version ${version}. Install the newer one: npm install redis@6`);
+  }
+  return redis;
+}
+
+/** `undefined` where it was put into one file with the application. */
+function packageVersion(): string | undefined {
+  try {
+    return createRequire(import.meta.url)("redis/package.json").version;
+  } catch {
+    return undefined;
+  }
+}
+
+function packageMissing(wayOut: string, cause?: unknown): TokenizerError {
+  return new TokenizerError("PACKAGE_MISSING", `tokenizer.type: redis needs the package redis, version 6. ${wayOut}`, {
+    cause,
+  });
+}
+
 /** An idle connection is tried this often, in milliseconds: a firewall may have forgotten it. */
 const PING_INTERVAL = 10_000;
+
 /** Makes connections. */
 export class Dialer {
   readonly #package: RedisPackage;
@@ -79,7 +110,7 @@ export class Dialer {
       client.destroy();
     };
     try {
-      await inTime(client.connect(), limit);
+      await within(giveUpAt, client.connect(), () => new Error(`no connection within ${limit / 1000} seconds`));
       return client;
     } catch (error) {
       giveUp();
@@ -105,7 +136,7 @@ export class Dialer {
         socketTimeout: PING_INTERVAL + this.timeout,
         // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.
         reconnectStrategy: false as const,
-        ...(tls?.ssl ? tlsOptions(tls) : {}),
+        ...(tls?.ssl ? tlsOptions(host, tls) : {}),
       },
     };
   }
@@ -119,14 +150,6 @@ function templateOf({ createClient }: RedisPackage) {
   return template;
 }
 
-function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`no connection within ${milliseconds / 1000} seconds`));
-    const timer = setTimeout(late, milliseconds);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
 export function nameOf({ host, port }: Address): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
@@ -137,9 +160,11 @@ export function parseAddress(text: string): Address {
   return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(text.slice(colon + 1)) };
 }
 
-function tlsOptions({ ca, cert, key, verify = true }: RedisOptions) {
+function tlsOptions(host: string, { ca, cert, key, verify = true }: RedisOptions) {
   return {
     tls: true as const,
+    // Told to the server only when it is asked for, and never an address: proxies find the server by it.
+    ...(isIP(host) ? {} : { servername: host }),
     rejectUnauthorized: verify,
     ...pem("ca", ca),
     ...pem("cert", cert),

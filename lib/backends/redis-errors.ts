@@ -12,9 +12,14 @@ export class Refusal extends Error {
     answer: string,
     { atConnect = false } = {},
   ) {
-    super(withoutArguments(answer));
+    super(essenceOf(answer));
     this.word = /^[A-Z]+\b/.exec(this.message)?.[0] ?? "";
     this.atConnect = atConnect;
+  }
+
+  /** The server is a replica by now, or starts anew: nothing was done, and another one may be master. */
+  get isMisplaced(): boolean {
+    return this.word === "READONLY" || this.word === "LOADING";
   }
 }
 
@@ -32,18 +37,23 @@ export class ConnectionFailure extends Error {
   }
 }
 
-/** Redis names the arguments of a command that it does not know, and the place in a script where another one failed. */
-function withoutArguments(answer: string): string {
+/**
+ * Redis names the arguments of a command that it does not know, and the place in a script where another one failed;
+ * Redis 6 puts a minus between that place and the error itself. In protected mode it answers with a page.
+ */
+function essenceOf(answer: string): string {
   return answer
-    .replace(/^ERR Error running script .*?@user_script: ?\d+: (?:@user_script: ?\d+: )?/, "")
+    .replace(/^(?:ERR Error running script .*?: (?=@user_script))?(?:@user_script: ?\d+: )*-?/, "")
     .replace(/,? with args beginning with.*$/s, "")
     .replace(/ script: [0-9a-f]{40}, on .*$/s, "")
+    .replace(/^(DENIED .*?)\. .*$/s, "$1")
     .replace(/[.?\s]+$/, "");
 }
 
 /** What a refusal says that the settings can mend, and how. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/^NOPERM/, "Give the user of tokenizer.username that right, or name another one."],
+  [/^DENIED/, "Set a password at the server, and tokenizer.password."],
   [/^NOAUTH/, "Set tokenizer.password, and tokenizer.username if it is not the default user's."],
   [/^WRONGPASS|\bAUTH\b|invalid password/, "Check tokenizer.username and tokenizer.password."],
   [/DB index|\bSELECT\b/, "Check tokenizer.database."],

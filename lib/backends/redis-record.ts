@@ -51,7 +51,7 @@ export const WRITE = script(`
 
 /** ARGV: time, time to live, expiry. */
 export const TOUCH = script(`
-  local _, ours, live = read(0)
+  local _, _, live = read(0)
   if not live then return 0 end
   if tonumber(ARGV[2]) <= 0 then
     redis.call('DEL', KEYS[1])

@@ -5,17 +5,18 @@
  * GET; each change is one script on one key. Redis drops what has expired; until then the expiry in the head counts.
  *
  * The rights that its user needs: ACL SETUSER … ~tokenizer:* +get +getrange +set +setrange +pexpire +del +scan +eval +evalsha +ping,
- * with a `database` other than 0 +select, in a Cluster +cluster|slots. (`entries` names every key, also those of others.)
+ * with a `database` other than 0 +select, in a Cluster +cluster|slots +asking. (`entries` names every key, also those of others.)
  */
 import { randomUUID } from "node:crypto";
 import { TokenizerError } from "../errors.js";
 import type { RedisOptions } from "../settings/settings.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backend.js";
+import { ClusterServers } from "./redis-cluster.js";
 import type { Connection } from "./redis-connection.js";
-import { Dialer, parseAddress, type RedisPackage } from "./redis-dialer.js";
+import { Dialer, loadPackage, parseAddress, type RedisPackage } from "./redis-dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./redis-errors.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./redis-record.js";
-import { ClusterServers, fixed, SentinelServers, type Servers, SingleServer } from "./redis-servers.js";
+import { fixed, SentinelServers, type Servers, SingleServer } from "./redis-servers.js";
 
 export interface RedisBackendOptions {
   readonly host: string;
@@ -30,14 +31,16 @@ export interface RedisBackendOptions {
 
 /** Keys looked at in one step. */
 const PAGE = 256;
+/** Records read at once while scanning: requests wait behind them, on the same connection. */
+const LUMP = 32;
 /** Keys remembered while scanning. Redis names a key twice only when a table shrinks, and then soon after. */
 const REMEMBERED = 4096;
+
 export class RedisBackend implements Backend {
   readonly expiresByItself = true;
   readonly #options: RedisBackendOptions;
   readonly #context: BackendContext;
-  #loading: Promise<Servers> | undefined;
-  #servers: Servers | undefined;
+  #servers: Promise<Servers> | undefined;
   #isClosed = false;
   #hasReported = false;
 
@@ -51,6 +54,8 @@ export class RedisBackend implements Backend {
     const tryAll = async (servers: Servers, giveUpAt: number) => {
       await servers.send(key, ["EVAL", TRY.text, "1", key, "0"], giveUpAt);
       await servers.send(key, ["EVALSHA", TRY.sha, "1", key, "0"], giveUpAt);
+      // Needed only while slots move, when it is late to be told that the right is missing.
+      if (this.#options.options?.cluster) await servers.send(key, ["ASKING"], giveUpAt);
     };
     await this.#run(tryAll, { atStart: true });
   }
@@ -60,7 +65,9 @@ export class RedisBackend implements Backend {
   }
 
   async write(key: string, record: StoredRecord, expected: Expected): Promise<boolean> {
-    const answer = await this.#change(WRITE, key, writeArguments(record, expected, this.#context.now()));
+    const args = writeArguments(record, expected, this.#context.now());
+    // After "any", a second try might undo what somebody else has written since the first.
+    const answer = await this.#change(WRITE, key, args, expected !== "any");
     if (answer !== -1) return answer === 1;
     throw new TokenizerError(
       "STORE_UNAVAILABLE",
@@ -70,30 +77,33 @@ export class RedisBackend implements Backend {
 
   async touch(key: string, expires: number): Promise<boolean> {
     const touched = this.#change(TOUCH, key, touchArguments(expires, this.#context.now()));
-    return (await this.#passOver(touched, 0)) === 1;
+    return (await this.#absentIfWrongType(touched, 0)) === 1;
   }
 
   async remove(key: string): Promise<boolean> {
     const removed = this.#change(REMOVE, key, [String(this.#context.now())]);
-    return (await this.#passOver(removed, 0)) === 1;
+    return (await this.#absentIfWrongType(removed, 0)) === 1;
   }
 
   async *entries(): AsyncGenerator<Entry> {
     const { prefix } = this.#options;
-    const match = `${prefix.replace(/[*?[\]\\]/g, "\\$&")}*`;
     const seen = new RecentKeys();
-    for (const connection of await this.#run((servers, giveUpAt) => servers.all(giveUpAt))) {
-      let cursor = "0";
-      do {
-        const page = await this.#page(connection, cursor, match);
-        cursor = page.cursor;
-        const keys = page.keys.filter((key) => seen.add(key));
-        const records = await Promise.all(keys.map((key) => this.#readAt(key)));
-        for (const [index, record] of records.entries()) {
-          if (record) yield { key: (keys[index] ?? "").slice(prefix.length), ...record };
+    const owners = await this.#owners();
+    for (const connection of new Set(owners)) {
+      for await (const page of this.#pages(connection)) {
+        const keys = page.filter((key) => seen.add(key));
+        while (keys.length > 0) {
+          const lump = keys.splice(0, LUMP);
+          const records = await Promise.all(lump.map((key) => this.#readAt(key)));
+          for (const [index, record] of records.entries()) {
+            if (record) yield { key: (lump[index] ?? "").slice(prefix.length), ...record };
+          }
         }
-      } while (cursor !== "0");
+      }
     }
+    // Keys that moved meanwhile may have passed from a server not yet asked to one that was.
+    const after = await this.#owners();
+    if (owners.some((owner, part) => owner !== after[part])) throw interrupted();
   }
 
   async prune(): Promise<number> {
@@ -103,11 +113,14 @@ export class RedisBackend implements Backend {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#servers?.close();
+    await this.#servers?.then(
+      (servers) => servers.close(),
+      () => {},
+    );
   }
 
   async #readAt(key: string): Promise<StoredRecord | undefined> {
-    const text = await this.#passOver(
+    const text = await this.#absentIfWrongType(
       this.#run((servers, giveUpAt) => servers.send(key, ["GET", key], giveUpAt)),
       null,
     );
@@ -117,44 +130,56 @@ export class RedisBackend implements Backend {
     return record && record.expires > this.#context.now() ? record : undefined;
   }
 
-  #change(change: Script, key: string, args: readonly string[]): Promise<unknown> {
-    return this.#run((servers, giveUpAt) =>
-      this.#evaluate(servers, change, this.#options.prefix + key, args, giveUpAt),
+  #change({ sha, text }: Script, key: string, args: readonly string[], isRepeatable = true): Promise<unknown> {
+    const place = this.#options.prefix + key;
+    return this.#run(
+      async (servers, giveUpAt) => {
+        try {
+          return await servers.send(place, ["EVALSHA", sha, "1", place, ...args], giveUpAt);
+        } catch (error) {
+          if (!(error instanceof Refusal) || error.word !== "NOSCRIPT") throw error;
+          return servers.send(place, ["EVAL", text, "1", place, ...args], giveUpAt);
+        }
+      },
+      { isRepeatable },
     );
   }
 
-  async #evaluate(
-    servers: Servers,
-    { sha, text }: Script,
-    key: string,
-    args: readonly string[],
-    giveUpAt: number,
-  ): Promise<unknown> {
-    try {
-      return await servers.send(key, ["EVALSHA", sha, "1", key, ...args], giveUpAt);
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.word !== "NOSCRIPT") throw error;
-      return servers.send(key, ["EVAL", text, "1", key, ...args], giveUpAt);
-    }
+  #owners(): Promise<readonly Connection[]> {
+    return this.#run((servers, giveUpAt) => servers.owners(giveUpAt));
   }
 
-  async #page(connection: Connection, cursor: string, match: string) {
-    const command = ["SCAN", cursor, "MATCH", match, "COUNT", String(PAGE)];
-    const answer = await this.#run((_, giveUpAt) => connection.send(command, giveUpAt));
-    const [next, keys] = answer as [string, string[]];
-    return { cursor: next, keys };
+  async *#pages(connection: Connection): AsyncGenerator<readonly string[]> {
+    const match = `${this.#options.prefix.replace(/[*?[\]\\]/g, "\\$&")}*`;
+    let generation: number | undefined;
+    let cursor = "0";
+    do {
+      const command = ["SCAN", cursor, "MATCH", match, "COUNT", String(PAGE)];
+      const answer = await this.#run((_, giveUpAt) => connection.send(command, giveUpAt));
+      // A cursor is good for the server that gave it: another one goes on from it, and leaves out keys.
+      generation ??= connection.generation;
+      if (connection.generation !== generation) throw interrupted();
+      const [next, keys] = answer as [string, string[]];
+      yield keys;
+      cursor = next;
+    } while (cursor !== "0");
   }
 
-  /** Once more when the connection was lost: what was done already is known by its version. */
-  async #run<T>(work: (servers: Servers, giveUpAt: number) => Promise<T>, { atStart = false } = {}): Promise<T> {
+  /** Once more where that is safe: by its version, a write that was done already is known. */
+  async #run<T>(
+    work: (servers: Servers, giveUpAt: number) => Promise<T>,
+    { atStart = false, isRepeatable = true } = {},
+  ): Promise<T> {
     try {
-      const servers = this.#servers ?? (await this.#load());
+      if (this.#isClosed) throw closed();
+      const servers = await this.#load();
       // At start a little less, so that the reason is there before whoever waits gives up.
       const giveUpAt = performance.now() + this.#context.timeout * (atStart ? 0.95 : 1);
       try {
         return await work(servers, giveUpAt);
       } catch (error) {
-        if (!(error instanceof ConnectionFailure && error.wasConnected)) throw error;
+        const isLost = error instanceof ConnectionFailure && error.wasConnected && isRepeatable;
+        if (!isLost && !(error instanceof Refusal && error.isMisplaced)) throw error;
         return await work(servers, giveUpAt);
       }
     } catch (error) {
@@ -162,20 +187,18 @@ export class RedisBackend implements Backend {
     }
   }
 
-  async #load(): Promise<Servers> {
-    if (this.#isClosed) throw closed();
-    this.#loading ??= loadPackage().then((redis) => makeServers(redis, this.#options, this.#context.timeout));
-    try {
-      this.#servers = await this.#loading;
-    } finally {
-      this.#loading = undefined;
-    }
-    if (this.#isClosed) throw closed();
+  #load(): Promise<Servers> {
+    this.#servers ??= loadPackage()
+      .then((redis) => makeServers(redis, this.#options, this.#context.timeout))
+      .catch((error) => {
+        this.#servers = undefined;
+        throw error;
+      });
     return this.#servers;
   }
 
   /** A key of another type is not a record of ours. */
-  async #passOver<T>(work: Promise<T>, absent: T): Promise<T> {
+  async #absentIfWrongType<T>(work: Promise<T>, absent: T): Promise<T> {
     try {
       return await work;
     } catch (error) {
@@ -210,18 +233,6 @@ class RecentKeys {
   }
 }
 
-async function loadPackage(): Promise<RedisPackage> {
-  try {
-    return await import("redis");
-  } catch (cause) {
-    throw new TokenizerError(
-      "PACKAGE_MISSING",
-      "tokenizer.type: redis needs the package redis, version 6. Install it: npm install redis",
-      { cause },
-    );
-  }
-}
-
 function makeServers(redis: RedisPackage, settings: RedisBackendOptions, timeout: number): Servers {
   const { host, port, username, password, database, options = {} } = settings;
   const nodes = (options.nodes ?? []).map(parseAddress);
@@ -231,6 +242,13 @@ function makeServers(redis: RedisPackage, settings: RedisBackendOptions, timeout
     return new SentinelServers(dialer, nodes, options.sentinel, { username, password });
   }
   return new SingleServer(dialer, fixed({ host, port }));
+}
+
+function interrupted(): TokenizerError {
+  return new TokenizerError(
+    "STORE_UNAVAILABLE",
+    "The listing was interrupted: keys are on another Redis server now, or the connection was lost. Run it again.",
+  );
 }
 
 function closed(): TokenizerError {

@@ -1,4 +1,5 @@
 /** The rules that a schema cannot say: what must stand together, and what must not. */
+import { isIP } from "node:net";
 import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
 import { isSection, type Section } from "./plain.js";
@@ -118,6 +119,13 @@ function requireTable({ tokenizer }: Draft): readonly Finding[] {
     : [];
 }
 
+function checkRedisHost({ tokenizer }: Draft): readonly Finding[] {
+  const { type, host } = tokenizer;
+  return type === "redis" && typeof host === "string" && /:\d+$/.test(host) && !isIP(host)
+    ? [{ at: ["tokenizer", "host"], message: `found the text "${host}"; give the port in tokenizer.port` }]
+    : [];
+}
+
 function checkRedisServers({ tokenizer }: Draft): readonly Finding[] {
   if (tokenizer.type !== "redis") {
     return [];
@@ -203,6 +211,7 @@ const RULES: readonly Rule[] = [
   refuseWeakSecrets,
   refuseFolderInCloud,
   checkCookie,
+  checkRedisHost,
   checkRedisServers,
   checkRedisTls,
   requireTable,

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { backendContract } from "../../lib/backends/contract.js";
 import type { RedisBackendOptions } from "../../lib/backends/redis.js";
-import { slotOf } from "../../lib/backends/redis-servers.js";
+import { slotOf } from "../../lib/backends/redis-cluster.js";
 import { failureOf, makeBackend, record } from "../support/redis-backend.js";
 import {
   type Certificates,
@@ -16,6 +17,7 @@ import {
   withSentinel,
   withTls,
 } from "../support/redis-server.js";
+import { TcpProxy } from "../support/tcp-proxy.js";
 
 /** The rights that the head of redis.ts names. */
 const RIGHTS = "+get +getrange +set +setrange +pexpire +del +scan +eval +evalsha +ping".split(" ");
@@ -101,16 +103,53 @@ withRedis("a Cluster of three masters", () => {
     expect(found.sort()).toEqual([...KEYS].sort());
   });
 
+  test("a slot that moves from a server not yet listed to one that was: the listing says so", async () => {
+    const { backend } = makeBackend({ prefix: "{listed}:", options: { cluster: true, nodes: nodes() } });
+    await backend.write("key", record("x"), "absent");
+    const { from, slot } = await keeperOf("{listed}:");
+    const other = makeBackend({ prefix: "{", options: { cluster: true, nodes: nodes() } }).backend;
+    // So that each server has a page of its own.
+    for (const key of ["a", "b", "c", "d", "e", "f"]) await other.write(`${key}}:x`, record("x"), "any");
+    const moving = (async () => {
+      let hasMoved = false;
+      for await (const _ of other.entries()) {
+        if (!hasMoved) await moveSlot(slot, from, servers.find((server) => server !== from) as RedisServer);
+        hasMoved = true;
+      }
+    })();
+    expect(await failureOf(moving)).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message: expect.stringMatching(/^The listing was interrupted: keys are on another Redis server now/),
+    });
+    const found = [];
+    for await (const { key } of backend.entries()) found.push(key);
+    expect(found).toEqual(["key"]);
+  });
+
+  /** Which of them has the keys of this prefix, all of which are in one slot. */
+  async function keeperOf(prefix: string): Promise<{ slot: string; from: RedisServer }> {
+    const slot = String(await servers[0]?.command("CLUSTER", "KEYSLOT", prefix));
+    for (const from of servers) {
+      if (Number(await from.command("CLUSTER", "COUNTKEYSINSLOT", slot)) > 0) return { slot, from };
+    }
+    throw new Error(`there is no key in slot ${slot}`);
+  }
+
+  async function moveSlot(slot: string, from: RedisServer, to: RedisServer): Promise<void> {
+    const [fromId, toId] = await Promise.all([from, to].map((server) => server.command("CLUSTER", "MYID")));
+    await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(fromId));
+    await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", String(toId));
+    const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
+    await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "1000", "KEYS", ...keys);
+    for (const server of [to, from, ...servers]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", String(toId));
+  }
+
   test("a slot that moves: reads and writes follow it, while it moves and after", async () => {
     const prefix = "{moving}:";
     const { backend } = makeBackend({ prefix, options: { cluster: true, nodes: nodes() } });
     const first = record("before");
     await backend.write("key", first, "absent");
-    const slot = String(await servers[0]?.command("CLUSTER", "KEYSLOT", prefix));
-    const owners = await Promise.all(
-      servers.map(async (server) => [await server.command("CLUSTER", "COUNTKEYSINSLOT", slot), server] as const),
-    );
-    const from = owners.find(([count]) => Number(count) > 0)?.[1] as RedisServer;
+    const { slot, from } = await keeperOf(prefix);
     const to = servers.find((server) => server !== from) as RedisServer;
     const [fromId, toId] = await Promise.all([from, to].map((server) => server.command("CLUSTER", "MYID")));
     await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(fromId));
@@ -180,13 +219,107 @@ withRedis("a Cluster of three masters", () => {
     });
   });
 
+  test("a server that knows nothing of the Cluster any more is not believed", async () => {
+    const empty = await startRedis({ args: ["--cluster-enabled", "yes"] });
+    for (let round = 0; round < 20; round++) {
+      const { backend } = makeBackend({ options: { cluster: true, nodes: [empty.address, ...nodes()] } });
+      expect(await Promise.all(KEYS.slice(0, 5).map((key) => backend.read(`none-${key}`)))).toEqual(
+        Array(5).fill(undefined),
+      );
+      await backend.close();
+    }
+  });
+
+  test("a user with no more rights than are documented is served while a slot moves", async () => {
+    const [username, password] = ["app", "a password"];
+    const setUser = (...rights: string[]) =>
+      Promise.all(
+        servers.map((one) => one.command("ACL", "SETUSER", username, "on", `>${password}`, "~{acl}:*", ...rights)),
+      );
+    const place = { prefix: "{acl}:", username, password, options: { cluster: true, nodes: nodes() } };
+    await setUser(...RIGHTS, "+cluster|slots");
+    expect(await failureOf(makeBackend(place).backend.open())).toEqual({
+      code: "STORE_UNUSABLE",
+      message: expect.stringMatching(
+        /refused: NOPERM .*'asking' command\. Give the user of tokenizer\.username that right/,
+      ),
+    });
+    await setUser("+asking");
+    const { backend } = makeBackend(place);
+    await backend.open();
+    await backend.write("key", record("x"), "absent");
+    const { from, slot } = await keeperOf("{acl}:");
+    const to = servers.find((server) => server !== from) as RedisServer;
+    const [fromId, toId] = await Promise.all([from, to].map((server) => server.command("CLUSTER", "MYID")));
+    await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(fromId));
+    await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", String(toId));
+    expect(await backend.write("new", record("y"), "absent")).toBe(true);
+    expect(await backend.read("none")).toBeUndefined();
+    expect(await backend.remove("new")).toBe(true);
+    await setUser("-asking");
+    expect((await failureOf(backend.read("none"))).message).toMatch(/refused: NOPERM .*'asking' command\.$/);
+    for (const server of [from, to]) await server.command("CLUSTER", "SETSLOT", slot, "STABLE");
+  });
+
   test("a Cluster without its slots is told", async () => {
     const alone = await startRedis({ args: ["--cluster-enabled", "yes"] });
     const { backend } = makeBackend({ options: { cluster: true, nodes: [alone.address] } });
     expect(await failureOf(backend.read("key"))).toEqual({
       code: "STORE_UNAVAILABLE",
-      message: expect.stringMatching(/^Redis at 127\.0\.0\.1:\d+ refused: CLUSTERDOWN No server keeps slot \d+\.$/),
+      message: expect.stringMatching(
+        /^Redis at 127\.0\.0\.1:\d+ refused: CLUSTERDOWN It knows of no server that keeps a slot\.$/,
+      ),
     });
+  });
+});
+
+withRedis("a Cluster's servers that stop to answer one after the other", () => {
+  test("a call that waits for a map that another one asked for is in time", async () => {
+    const timeout = 500;
+    const servers = await Promise.all([1, 2].map(() => startRedis({ args: ["--cluster-enabled", "yes"] })));
+    const [first, second] = servers as [RedisServer, RedisServer];
+    const proxies = await Promise.all(servers.map(({ port }) => TcpProxy.start(port)));
+    const [toFirst, toSecond] = proxies as [TcpProxy, TcpProxy];
+    await first.command("CLUSTER", "ADDSLOTSRANGE", "0", "8191");
+    await second.command("CLUSTER", "ADDSLOTSRANGE", "8192", "16383");
+    for (const [n, server] of servers.entries()) {
+      await server.command("CLUSTER", "SET-CONFIG-EPOCH", String(n + 1));
+      await server.command("CONFIG", "SET", "cluster-announce-port", String(proxies[n]?.port));
+    }
+    await first.command("CLUSTER", "MEET", "127.0.0.1", String(second.port), String(second.port + 10_000));
+    const nodes = proxies.map(({ port }) => `127.0.0.1:${port}`);
+    const { backend } = makeBackend({ options: { cluster: true, nodes } }, { timeout });
+    const [onFirst, onSecond] = [0, 1].map((half) => KEYS.find((key) => slotOf(`tokenizer:${key}`) >> 13 === half)) as [
+      string,
+      string,
+    ];
+    await until("each names the proxies", async () => {
+      const told = await Promise.all(servers.map((server) => server.command("CLUSTER", "SLOTS")));
+      return proxies.every(({ port }) => told.every((slots) => JSON.stringify(slots).includes(String(port))));
+    });
+    await until("both serve", async () => {
+      const answers = await Promise.allSettled([backend.read(onFirst), backend.read(onSecond)]);
+      return answers.every(({ status }) => status === "fulfilled");
+    });
+    for (const proxy of proxies) proxy.loses = true;
+    const timed = async (key: string) => {
+      const start = performance.now();
+      const { code } = await failureOf(backend.read(key));
+      return { code, took: performance.now() - start };
+    };
+    const early = timed(onFirst);
+    await sleep(0.7 * timeout);
+    const late = timed(onSecond);
+    await sleep(10);
+    // The late one asks for the map, the early one waits for it, too.
+    toSecond.cut();
+    await sleep(0.15 * timeout);
+    toFirst.cut();
+    for (const { code, took } of await Promise.all([early, late])) {
+      expect(["STORE_TIMEOUT", "STORE_UNAVAILABLE"]).toContain(code);
+      expect(took).toBeLessThan(timeout + 150);
+    }
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
   });
 });
 
@@ -252,7 +385,13 @@ withSentinel("Sentinels", () => {
       const answer = await setup.sentinels[1]?.command("SENTINEL", "FAILOVER", setup.name).catch(() => "");
       return answer === "OK";
     });
-    await until("it is replaced", async () => roleOf(setup.replica).then((role) => role === "master"));
+    // It ends all connections then, those of this spec, too.
+    await until("it is replaced", () =>
+      roleOf(setup.replica).then(
+        (role) => role === "master",
+        () => false,
+      ),
+    );
     const there = async (key: string) => (await setup.replica.command("EXISTS", `tokenizer:${key}`)) === 1;
     let writes = 0;
     await until(
@@ -289,6 +428,21 @@ withSentinel("Sentinels", () => {
     expect(failures).toBeGreaterThan(0);
     expect(await backend.read("kept")).toEqual(kept);
     expect(await roleOf(setup.master)).toBe("master");
+  });
+
+  test("of which one still names the master from before: the others are believed, however slow", async () => {
+    const [before, now] = (await Promise.all([startRedis(), startRedis()])) as [RedisServer, RedisServer];
+    const monitor = ({ port }: RedisServer) => `sentinel monitor other 127.0.0.1 ${port} 2\n`;
+    const sentinels = await Promise.all(
+      [before, now, now].map((master) => startRedis({ sentinel: true, config: monitor(master) })),
+    );
+    const proxies = await Promise.all(sentinels.slice(1).map(({ port }) => TcpProxy.start(port)));
+    for (const proxy of proxies) proxy.delay = 20;
+    const nodes = [sentinels[0]?.address as string, ...proxies.map(({ port }) => `127.0.0.1:${port}`)];
+    const { backend } = makeBackend({ options: { sentinel: "other", nodes } });
+    await backend.write("key", record("x"), "absent");
+    expect([await before.command("DBSIZE"), await now.command("DBSIZE")]).toEqual([0, 1]);
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
   });
 
   test("that ask for a password get it", async () => {

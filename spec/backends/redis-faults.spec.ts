@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -9,7 +9,7 @@ import express, { type ErrorRequestHandler } from "express";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
 import { failureOf, makeBackend, record } from "../support/redis-backend.js";
-import { freePort, isFull, startRedis, until, withRedis } from "../support/redis-server.js";
+import { freePort, isFull, type RedisServer, startRedis, until, withRedis } from "../support/redis-server.js";
 import { TcpProxy } from "../support/tcp-proxy.js";
 
 const MEGABYTE = 1024 * 1024;
@@ -272,6 +272,54 @@ withRedis("an application whose Redis", () => {
     expect(answer.text).toMatch(
       /^STORE_UNAVAILABLE: Redis at 127\.0\.0\.1:\d+ refused: NOAUTH Authentication required\.$/,
     );
+  });
+});
+
+test("what takes connections and ends them, as a load balancer with nothing behind it, is not stormed", async () => {
+  let connections = 0;
+  const balancer = createServer((socket) => {
+    connections++;
+    socket.on("error", () => {}).end();
+  }).listen(0, "127.0.0.1");
+  await once(balancer, "listening");
+  const { backend } = makeBackend({ port: (balancer.address() as AddressInfo).port });
+  for (const end = performance.now() + 600; performance.now() < end; ) {
+    expect((await failureOf(backend.read("key"))).message).toMatch(
+      /^The connection to Redis at .* was lost: Socket cl/,
+    );
+  }
+  // A pause is 150 ms at least.
+  expect(connections).toBeGreaterThan(1);
+  expect(connections).toBeLessThanOrEqual(5);
+  await backend.close();
+  balancer.close();
+});
+
+withRedis("a listing that is interrupted", () => {
+  const KEYS = Array.from({ length: 1500 }, (_, n) => `key${n}`);
+
+  test.each([
+    ["by a restart", (server: RedisServer) => server.kill().then(() => server.start())],
+    ["by a lost connection", (server: RedisServer) => server.command("CLIENT", "KILL", "TYPE", "normal")],
+  ])("%s says so, rather than to leave out keys; the next one is whole", async (_name, interrupt) => {
+    const server = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
+    const { backend } = makeBackend({ port: server.port });
+    await Promise.all(KEYS.map((key) => backend.write(key, record(key), "absent")));
+    const list = async (afterFirst: () => Promise<unknown>) => {
+      let count = 0;
+      for await (const _ of backend.entries()) if (++count === 1) await afterFirst();
+      return count;
+    };
+    const interrupted = list(async () => {
+      await interrupt(server);
+      await until("service is back", () => backend.read("key0").then(Boolean, () => false));
+    });
+    expect(await failureOf(interrupted)).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message:
+        "The listing was interrupted: keys are on another Redis server now, or the connection was lost. Run it again.",
+    });
+    expect(await list(async () => {})).toBe(KEYS.length);
   });
 });
 

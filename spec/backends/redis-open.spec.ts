@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import type { RedisBackendOptions } from "../../lib/backends/redis.js";
@@ -217,6 +218,26 @@ withRedis("what is in the way at start is told", () => {
     }
   });
 
+  test("the package is older", async () => {
+    jest.doMock("redis/package.json", () => ({ version: "5.9.0" }));
+    jest.resetModules();
+    try {
+      const { RedisBackend } = await import("../../lib/backends/redis.js");
+      const options = { host: "127.0.0.1", port: server.port, database: 0, prefix: "tokenizer:" };
+      const backend = new RedisBackend(options, { now: Date.now, timeout: TIMEOUT, warn() {} });
+      expect(await failureOf(backend.open())).toEqual({
+        code: "PACKAGE_MISSING",
+        message:
+          "tokenizer.type: redis needs the package redis, version 6. " +
+          "Found is version 5.9.0. Install the newer one: npm install redis@6",
+      });
+      await backend.close();
+    } finally {
+      jest.dontMock("redis/package.json");
+      jest.resetModules();
+    }
+  });
+
   test("a server that comes later serves, without another open", async () => {
     const port = await freePort();
     const { backend } = makeBackend({ port }, { timeout: TIMEOUT });
@@ -259,6 +280,24 @@ withTls("TLS at start", () => {
     const { backend } = makeBackend(options());
     await backend.open();
     expect(await backend.write("key", record("x"), "any")).toBe(true);
+  });
+
+  test.each([
+    ["localhost", "localhost"],
+    ["127.0.0.1", false],
+  ])("a server behind a proxy learns the name that it is called by, not an address: %s", async (host, told) => {
+    const { cert, key } = certificates.server;
+    const names: unknown[] = [];
+    const proxy = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, (socket) => {
+      names.push(socket.servername);
+      socket.on("error", () => {}).on("data", () => socket.write("$-1\r\n"));
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const { backend } = makeBackend({ ...tls({}, host), port: (proxy.address() as AddressInfo).port });
+    expect(await backend.read("key")).toBeUndefined();
+    expect(names).toEqual([told]);
+    await backend.close();
+    proxy.close();
   });
 
   const untrusted =

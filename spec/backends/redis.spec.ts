@@ -3,10 +3,12 @@ import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { slotOf } from "../../lib/backends/redis-servers.js";
+import { slotOf } from "../../lib/backends/redis-cluster.js";
 import { failureOf, makeBackend, onServer, record } from "../support/redis-backend.js";
 import { commandsOf, type RedisServer, startRedis, until, withRedis } from "../support/redis-server.js";
 import { TcpProxy } from "../support/tcp-proxy.js";
+
+const KEYS_OF_A_PAGE = Array.from({ length: 200 }, (_, n) => `key${n}`);
 
 let server: RedisServer;
 
@@ -209,6 +211,38 @@ withRedis("records in Redis", () => {
       expect(proxy.connections).toBe(connections + 1);
       expect(await backend.read(`lost-${expected}`)).toEqual(mine);
     }
+    await proxy.stop();
+  });
+
+  test("an answer that was lost: a write over anything is not tried again, and another's later one stays", async () => {
+    const proxy = await TcpProxy.start(server.port);
+    const [mine, other] = [makeBackend({ port: proxy.port }).backend, onServer(server).backend];
+    await mine.open();
+    proxy.loses = true;
+    const writing = failureOf(mine.write("lost-any", record("mine"), "any"));
+    await until("it is there", async () => (await other.read("lost-any")) !== undefined);
+    const later = record("another's");
+    await other.write("lost-any", later, "any");
+    proxy.loses = false;
+    proxy.cut();
+    expect((await writing).code).toBe("STORE_UNAVAILABLE");
+    expect(await other.read("lost-any")).toEqual(later);
+    await proxy.stop();
+  });
+
+  test("while all is listed, no more than a few records are asked for at once", async () => {
+    const proxy = await TcpProxy.start(server.port);
+    const { backend } = makeBackend({ port: proxy.port, prefix: "lump:" });
+    await Promise.all(KEYS_OF_A_PAGE.map((key) => backend.write(key, record(key), "any")));
+    let most = 0;
+    proxy.onRequest = (chunk) => {
+      most = Math.max(most, String(chunk).split("GET\r\n").length - 1);
+    };
+    let count = 0;
+    for await (const _ of backend.entries()) count++;
+    expect(count).toBe(KEYS_OF_A_PAGE.length);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(32);
     await proxy.stop();
   });
 

@@ -505,6 +505,8 @@ describe("keys that must stand together, or must not", () => {
     ["42 a token without keys", dynamodb({ aws_session_token: "x" }), "aws_session_token", "without the keys"],
     ["no table", { type: "dynamodb" }, "table", "is missing; with type: dynamodb it names the table"],
     ["no module", { type: "module" }, "module", "is missing (The backend's module, with type: module)"],
+    ["a port in the host", redis({}, { host: "a.b:6390" }), "host", 'found the text "a.b:6390"; give the port in'],
+    ["a port behind an address", redis({}, { host: "[::1]:6390" }), "host", "give the port in tokenizer.port"],
     ["sentinel without nodes", redis({ sentinel: "m" }), "options.nodes", "is missing; sentinel needs it"],
     ["cluster without nodes", redis({ cluster: true }), "options.nodes", "is missing; cluster needs it"],
     ["nodes alone", redis({ nodes: ["a:1"] }), "options.nodes", "needs sentinel or cluster: true beside it"],
@@ -546,6 +548,7 @@ describe("keys that must stand together, or must not", () => {
 
   test.each([
     ["both AWS keys and a token", dynamodb({ ...keys, aws_session_token: "x" })],
+    ["a host that is an IPv6 address", redis({}, { host: "2001:db8::1:6390" })],
     ["sentinel and nodes", redis({ sentinel: "m", nodes: ["a.example.com:26379", "[::1]:26379"] })],
     ["cluster and nodes", redis({ cluster: true, nodes: ["a:1"] })],
     ["a client's certificate", redis({ ssl: true, ca: "pem", cert: "pem", key: "pem", verify: true })],
