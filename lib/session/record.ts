@@ -30,6 +30,9 @@ export interface DecodedRecord extends SessionRecord {
   readonly stale: boolean;
 }
 
+/** The last moment that a Date can hold (ECMA-262). Much later ones are no exact numbers, which not every engine takes. */
+export const END_OF_TIME = 8.64e15;
+
 /** Rises when a reader of the older format could not read the newer one. */
 const FORMAT = 1;
 

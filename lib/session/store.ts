@@ -18,7 +18,14 @@ import {
   withMaxAge,
 } from "./known.js";
 import { merge } from "./merge.js";
-import { inspectHead, type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
+import {
+  END_OF_TIME,
+  inspectHead,
+  type RecordCodec,
+  type RecordHead,
+  refuseTooLarge,
+  type SessionRecord,
+} from "./record.js";
 import { Deadline, type Line, Turns } from "./turns.js";
 import { type ListedHandle, newHandle, UserIndex } from "./user-index.js";
 
@@ -78,8 +85,6 @@ type Callback<T = void> = (error?: unknown, result?: T) => void;
 /** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
 const JITTER = 5;
 const MINUTE = 60_000;
-/** The last moment that a Date can hold (ECMA-262). */
-const END_OF_TIME = 8.64e15;
 
 export class TokenStore extends session.Store {
   /** Gives the request a new session under a new id. express-session sets it, when it is given the store. */

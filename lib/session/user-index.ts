@@ -13,7 +13,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import { newVersion } from "./known.js";
-import type { RecordHead } from "./record.js";
+import { END_OF_TIME, type RecordHead } from "./record.js";
 import { type Deadline, Turns } from "./turns.js";
 
 /** A session, as its user's record lists it. In the order of sign-in. */
@@ -124,7 +124,8 @@ export class UserIndex {
     const now = this.#options.now();
     const expires = this.#expires.get(key) ?? (await this.#read(key, deadline)).expires;
     if (expires - now >= idle) return;
-    if (await deadline.race(this.#options.backend.touch(key, now + 2 * idle))) this.#remember(key, now + 2 * idle);
+    const later = Math.min(now + 2 * idle, END_OF_TIME);
+    if (await deadline.race(this.#options.backend.touch(key, later))) this.#remember(key, later);
   }
 
   async idle(): Promise<void> {

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { TokenizerError } from "../../lib/errors.js";
-import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, cookiesOf, startApp, temporaryFolder, type Visitor } from "../support/app.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
 
@@ -145,21 +144,6 @@ describe("row 19: a password that was dropped", () => {
     const backend = countBackendCalls();
     expect((await after.visitor(first.cookie).get("/session")).body).toEqual({ values: {}, ended: false });
     expect(backend.calls).toEqual({ read: 0, write: 0, touch: 0, remove: 0 });
-  });
-
-  test("where the cookie has a secret of its own, the session is there and its credentials are not", async () => {
-    const start = installation({ cookie: { secret: "the cookie's own secret, which stays" } });
-    const first = (await start(OLD)).visitor();
-    await first.signIn("ada", PASSWORD);
-    const after = await start(NEW);
-    const ada = after.visitor(first.cookie);
-    const { body } = await ada.get("/session");
-    expect(body).toMatchObject({ values: { username: "ada" }, ended: false });
-    expect(body.opened).toBeUndefined();
-    const name = shortName(storageKey(ada.id));
-    expect(after.log).toEqual([`express-tokenizer: The credentials of session ${name} do not open: sign in again.`]);
-    await ada.signIn("ada", PASSWORD);
-    expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
   });
 });
 

@@ -1,26 +1,19 @@
 import { createServer as createTlsServer, request as httpsRequest, type RequestOptions } from "node:https";
-import { connect } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { sign } from "cookie-signature";
+import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Express, Request, Response } from "express";
 import session from "express-session";
 import { TokenizerError } from "../../lib/errors.js";
-import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { tokenizer } from "../../lib/tokenizer.js";
 import { type App, cookiesOf, MINUTE, SAFE_PASSWORD, startApp, temporaryFolder } from "../support/app.js";
-import { countBackendCalls, readStored } from "../support/stored.js";
 
-const SECRET = "the secret that signs these cookies";
-const UNTOUCHED = { read: 0, write: 0, touch: 0, remove: 0 };
 const NOBODY = { values: {}, ended: false };
 
 let app: App;
 
 beforeAll(async () => {
   app = await startApp({
-    settings: { cookie: { secret: SECRET } },
     routes(express) {
       express.post("/max-age", (req, res) => {
         req.session.cookie.maxAge = 5 * MINUTE;
@@ -33,125 +26,6 @@ beforeAll(async () => {
         res.sendStatus(204);
       });
     },
-  });
-});
-
-afterEach(() => {
-  jest.restoreAllMocks();
-});
-
-function signed(id: string, secret = SECRET): string {
-  return `token=${encodeURIComponent(`s:${sign(id, secret)}`)}`;
-}
-
-describe("a cookie that is not ours: an anonymous request, and the store is not asked", () => {
-  const id = "the-id-that-somebody-thought-out";
-
-  test.each([
-    ["row 1: unsigned", `token=${id}`],
-    ["row 1: unsigned, with the mark of a signed one", `token=s%3A${id}`],
-    ["row 1: JSON, as cookie-parser reads it", 'token=j%3A{"a":1}'],
-    ["row 2: signed with another secret", signed(id, "another secret")],
-    ["row 2: signed with an empty secret", signed(id, "")],
-    ["row 2: an empty signature", `token=s%3A${id}.`],
-    ["row 2: another id's signature", signed(id).replace("somebody", "everybody")],
-    ["row 2: a signature and more", `${signed(id)}A`],
-    ["row 2: a signature cut short", signed(id).slice(0, -1)],
-    ["row 2: nothing, rightly signed", signed("")],
-    ["row 6: 8 KB, unsigned", `token=${"a".repeat(8192)}`],
-    ["row 6: 8 KB, badly signed", `token=s%3A${"a".repeat(8192)}.${"b".repeat(43)}`],
-    ["row 7: %00", "token=s%3Aa%00b.c"],
-    ["row 7: %0D%0A", "token=s%3Aa%0D%0ASet-Cookie:%20x=y.c"],
-    ["row 7: a bad %-escape", "token=s%3A%zz.c"],
-    ["row 7: half a %-escape", "token=%"],
-    ["row 7: what is no UTF-8", "token=s%3A%ff%fe.c"],
-    ["row 8: __proto__", "token=__proto__"],
-    ["row 8: ../../x", "token=..%2F..%2Fx"],
-    ["row 8: *", "token=*"],
-    ["row 8: the cookie's name is __proto__", `__proto__=${id}`],
-    ["nothing but separators", "; ; ="],
-  ])("%s", async (_, cookie) => {
-    const backend = countBackendCalls();
-    const visitor = app.visitor(cookie);
-    const answer = await visitor.get("/");
-    expect([answer.status, answer.text, cookiesOf(answer)]).toEqual([200, "hello", []]);
-    expect((await visitor.get("/session")).body).toEqual(NOBODY);
-    expect(backend.calls).toEqual(UNTOUCHED);
-
-    // Used, it becomes a session under an id of our own.
-    expect(cookiesOf(await visitor.post("/set", { basket: [1] }))).toHaveLength(1);
-    expect(visitor.id).toMatch(/^[\w-]{32}$/);
-    expect(visitor.id).not.toBe(id);
-    expect(backend.calls).toEqual({ ...UNTOUCHED, write: 1 });
-    expect((await visitor.get("/session")).body.values).toEqual({ basket: [1] });
-  });
-
-  // Clients refuse to send these, so they are sent by hand.
-  test.each([
-    ["row 7: NUL", "token=s:a\0b.c", 400],
-    ["row 7: CR LF, which makes another header of the rest", "token=s:a\r\nX-Rest: b.c", 200],
-    ["row 7: CR LF, with a rest that is no header", "token=s:a\r\nb.c", 400],
-    ["row 7: LF alone", "token=s:a\nb.c", 400],
-    ["row 7: bytes that are no UTF-8", "token=s:\xff\xfe.c", 200],
-    ["row 7: a tab", "token=s:a\tb.c", 200],
-    ["row 6: more than Node takes", `token=s:${"a".repeat(20_000)}.c`, 431],
-  ])("%s, over a raw socket", async (_, cookie, status) => {
-    const backend = countBackendCalls();
-    const answer = await sendRaw(`GET /session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: ${cookie}\r\n\r\n`);
-    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-    expect(answer.toLowerCase()).not.toContain("set-cookie");
-    if (status === 200) expect(answer).toContain(JSON.stringify(NOBODY));
-    expect(backend.calls).toEqual(UNTOUCHED);
-    expect((await app.visitor().get("/")).status).toBe(200);
-  });
-});
-
-describe("a good signature, and an id that nobody has: looked up once, never adopted", () => {
-  test.each([
-    ["row 4: an id that was never given", "abcdefghijklmnopqrstuvwxyz-_0123"],
-    ["row 6: 8 KB", "a".repeat(8000)],
-    ["row 7: NUL", "a\0b"],
-    ["row 7: CR LF", "a\r\nSet-Cookie: x=y"],
-    ["row 8: __proto__", "__proto__"],
-    ["row 8: constructor", "constructor"],
-    ["row 8: ../../x", "../../x"],
-    ["row 8: *", "*"],
-    ["row 8: SQL", "' OR 1=1; DROP TABLE records; --"],
-    ["row 8: a storage key", storageKey("abcdefghijklmnopqrstuvwxyz-_0123")],
-    ["a dot", "a.b"],
-    ["a space", " "],
-  ])("%s", async (_, id) => {
-    const backend = countBackendCalls();
-    const visitor = app.visitor(signed(id));
-    const answer = await visitor.get("/");
-    expect([answer.status, answer.text, cookiesOf(answer)]).toEqual([200, "hello", []]);
-    expect(backend.calls).toEqual({ ...UNTOUCHED, read: 1 });
-
-    expect(cookiesOf(await visitor.post("/set", { basket: [1] }))).toHaveLength(1);
-    expect(visitor.id).toMatch(/^[\w-]{32}$/);
-    expect(visitor.id).not.toBe(id);
-    expect(await readStored(app, id)).toBeUndefined();
-    expect((await visitor.get("/session")).body.values).toEqual({ basket: [1] });
-  });
-});
-
-describe("row 5: the cookie twice is one, always the same", () => {
-  test.each([
-    ["two sessions", (one: string, other: string) => `${one}; ${other}`, "one"],
-    ["two sessions, the other way round", (one: string, other: string) => `${other}; ${one}`, "other"],
-    ["one and the same", (one: string) => `${one}; ${one}`, "one"],
-    ["a good one and a bad one", (one: string) => `${one}; token=bad`, "one"],
-    ["a bad one and a good one", (one: string) => `token=bad; ${one}`, undefined],
-  ])("%s", async (_, join, expected) => {
-    const [one, other] = [app.visitor(), app.visitor()];
-    await one.post("/set", { who: "one" });
-    await other.post("/set", { who: "other" });
-    const cookie = join(one.cookie ?? "", other.cookie ?? "");
-    for (let time = 0; time < 5; time++) {
-      const answer = await app.visitor(cookie).get("/session");
-      expect(answer.body.values.who).toBe(expected);
-      expect(cookiesOf(answer)).toEqual([]);
-    }
   });
 });
 
@@ -175,31 +49,6 @@ test("row 9: what another middleware made of the cookies is ignored, and is ther
   parsed.signedCookies.token = ada.id;
   for (const visitor of [other.visitor(), ada]) expect((await visitor.get("/cookies")).body).toEqual(parsed);
   expect((await other.visitor().get("/session")).body).toEqual(NOBODY);
-  expect((await ada.get("/session")).body.values).toEqual({ username: "ada" });
-});
-
-test("row 9: an id in the query, a header or the body is ignored", async () => {
-  const ada = app.visitor();
-  await ada.signIn("ada");
-  const value = (ada.cookie ?? "").slice("token=".length);
-  const query = ["token", "sid", "session", "sessionID", "connect.sid", "token[]"]
-    .flatMap((name) => [`${name}=${ada.id}`, `${name}=${value}`])
-    .join("&");
-  const headers = {
-    "x-session-id": ada.id,
-    token: value,
-    "x-token": value,
-    authorization: `Bearer ${ada.id}`,
-    "set-cookie": ada.cookie ?? "",
-    cookie2: ada.cookie ?? "",
-  };
-  const backend = countBackendCalls();
-  const answer = await app.visitor().get(`/session?${query}`, headers);
-  expect([answer.body, cookiesOf(answer)]).toEqual([NOBODY, []]);
-  expect(backend.calls).toEqual(UNTOUCHED);
-  const eve = app.visitor();
-  await eve.post(`/set?${query}`, { token: value, sessionID: ada.id }, headers);
-  expect(eve.id).not.toBe(ada.id);
   expect((await ada.get("/session")).body.values).toEqual({ username: "ada" });
 });
 
@@ -421,18 +270,4 @@ type Cookie = NonNullable<SettingsInput["tokenizer"]["cookie"]>;
 function restoreEnvironment(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name];
   else process.env[name] = value;
-}
-
-/** Sends bytes as they are, and answers what came until the connection was closed. */
-function sendRaw(text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = "";
-    const socket = connect(app.port, "127.0.0.1", () => socket.write(Buffer.from(text, "latin1")));
-    socket.setEncoding("latin1");
-    socket.on("data", (chunk) => {
-      answer += chunk;
-    });
-    socket.on("close", () => resolve(answer));
-    socket.on("error", reject);
-  });
 }

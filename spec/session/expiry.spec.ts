@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { LocalBackend } from "../../lib/backends/local.js";
 import { shortName, storageKey } from "../../lib/session-id.js";
-import { type App, type AppOptions, Clock, MINUTE, startApp, type Visitor } from "../support/app.js";
-import { countBackendCalls, readStored } from "../support/stored.js";
+import { type App, type AppOptions, MINUTE, startApp, type Visitor } from "../support/app.js";
+import { countBackendCalls } from "../support/stored.js";
 
 const SECOND = 1000;
 /** `timeout` where nothing is set. */
@@ -46,16 +46,7 @@ async function isInAllAlong(app: App, visitor: Visitor, every: number, duration:
   return true;
 }
 
-describe("row 45: the clock goes forward, and a session expires", () => {
-  test("not a millisecond before its idle end, and not one after it", async () => {
-    const app = await startApp();
-    const [early, late] = [await signedIn(app), await signedIn(app)];
-    app.clock.forward(TIMEOUT - 1);
-    expect(await isIn(early)).toBe(true);
-    app.clock.forward(1);
-    expect(await isIn(late)).toBe(false);
-  });
-
+describe("a session expires", () => {
   test("by the setting timeout", async () => {
     const app = await startApp({ settings: { timeout: 1.5 } });
     const [early, late] = [await signedIn(app), await signedIn(app)];
@@ -65,97 +56,9 @@ describe("row 45: the clock goes forward, and a session expires", () => {
     expect(await isIn(late)).toBe(false);
   });
 
-  test("years at once", async () => {
-    const app = await startApp();
-    const ada = await signedIn(app);
-    app.clock.forward(20 * 365 * 24 * 60 * MINUTE);
-    expect(await isIn(ada)).toBe(false);
-    await ada.signIn("ada");
-    expect(await isIn(ada)).toBe(true);
-  });
-
   test("but not while it is used", async () => {
     const app = await startApp();
     expect(await isInAllAlong(app, await signedIn(app), 15 * MINUTE, 24 * 60 * MINUTE)).toBe(true);
-  });
-});
-
-describe("row 46: the clock goes back", () => {
-  test.each([
-    ["a request", (ada: Visitor) => ada.get("/session"), 0],
-    ["a change", (ada: Visitor) => ada.post("/set", { basket: [1] }), 1],
-  ])("and %s does not extend the stored end", async (_, use, writes) => {
-    const app = await startApp();
-    const ada = await signedIn(app);
-    const end = app.clock.time + TIMEOUT;
-    app.clock.forward(-10 * MINUTE);
-    const backend = countBackendCalls();
-    expect((await use(ada)).status).toBeLessThan(300);
-    expect(backend.calls).toMatchObject({ touch: 0, write: writes });
-    app.clock.time = end;
-    expect(await isIn(ada)).toBe(false);
-  });
-
-  test("nor the absolute end", async () => {
-    const app = await startApp({ settings: { absolute_timeout: 30 } });
-    const ada = await signedIn(app);
-    const end = app.clock.time + 30 * MINUTE;
-    app.clock.forward(-60 * MINUTE);
-    await ada.post("/set", { basket: [1] });
-    expect(await isInAllAlong(app, ada, 10 * MINUTE, 80 * MINUTE)).toBe(true);
-    app.clock.time = end;
-    expect(await isIn(ada)).toBe(false);
-  });
-});
-
-describe("row 47: expired, and not yet deleted", () => {
-  test("is gone to everybody, though it lies there still", async () => {
-    const app = await startApp();
-    const ada = await signedIn(app);
-    app.clock.forward(TIMEOUT);
-    expect(app.bytes().includes(storageKey(ada.id))).toBe(true);
-    expect(await isIn(app.visitor(ada.cookie))).toBe(false);
-    expect(await app.sessions.store.length()).toBe(0);
-    expect(await app.sessions.store.all()).toEqual([]);
-    expect(await app.sessions.store.remove(ada.id)).toBe(false);
-    const dead = ada.id;
-    await ada.post("/set", { late: true });
-    expect(ada.id).not.toBe(dead);
-    expect(await readStored(app, dead)).toBeUndefined();
-    expect(await app.sessions.store.prune()).toBe(1);
-    expect(await app.sessions.store.prune()).toBe(0);
-    expect(await app.sessions.store.length()).toBe(1);
-  });
-
-  test("past its absolute end, too, however long its record would be kept", async () => {
-    const app = await startApp({ settings: { absolute_timeout: 30 } });
-    const ada = await signedIn(app);
-    expect(await isInAllAlong(app, ada, 10 * MINUTE, 20 * MINUTE)).toBe(true);
-    app.clock.forward(10 * MINUTE);
-    expect(await isIn(ada)).toBe(false);
-    expect(await app.sessions.store.length()).toBe(0);
-    expect(await app.sessions.store.all()).toEqual([]);
-  });
-});
-
-describe("row 48: no moment is special", () => {
-  test.each([
-    ["daylight saving begins", Date.UTC(2026, 2, 29, 1)],
-    ["daylight saving ends", Date.UTC(2026, 9, 25, 1)],
-    ["a leap day ends", Date.UTC(2028, 2, 1)],
-    ["a year ends", Date.UTC(2027, 0, 1)],
-    ["32 bits of seconds end, in 2038", 2 ** 31 * SECOND],
-    ["32 unsigned bits of seconds end, in 2106", 2 ** 32 * SECOND],
-  ])("%s in the middle of a session", async (_, moment) => {
-    const clock = new Clock();
-    clock.time = moment - 10 * MINUTE;
-    const app = await startApp({ clock });
-    const [early, late] = [await signedIn(app), await signedIn(app)];
-    clock.forward(TIMEOUT - 1);
-    expect(await isIn(early)).toBe(true);
-    clock.forward(1);
-    expect(await isIn(late)).toBe(false);
-    expect(await isInAllAlong(app, early, 15 * MINUTE, 60 * MINUTE)).toBe(true);
   });
 });
 

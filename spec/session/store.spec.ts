@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import { LocalBackend } from "../../lib/backends/local.js";
-import { TokenizerError } from "../../lib/errors.js";
 import type { TokenStore } from "../../lib/session/store.js";
 import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
@@ -418,83 +417,6 @@ describe("encrypt: session", () => {
     const req = { sessionID: "s", sessionStore: store } as unknown as Request;
     await store.commit(store.createSession(req, loaded));
     expect((await store.all())[0]).toMatchObject({ a: 1 });
-  });
-});
-
-describe("records that are none", () => {
-  async function plant(value: string): Promise<void> {
-    const backend = new LocalBackend({ path: folder }, { now: () => now, timeout: 1000, warn: () => {} });
-    await backend.write(storageKey("s"), { value, version: "v", expires: now + MINUTE }, "any");
-    await backend.close();
-  }
-
-  const head = '{"v":1,"created":1}';
-
-  test("25: __proto__ and constructor in stored JSON pollute nothing", async () => {
-    const store = await open();
-    await plant(`${head}\n{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"isAdmin":true}},"a":1}`);
-    const req = { sessionID: "s", sessionStore: store } as unknown as Request;
-    const created = store.createSession(req, (await get(store, "s")) as Data);
-    expect(Reflect.get(created, "isAdmin")).toBeUndefined();
-    expect(Reflect.get({}, "isAdmin")).toBeUndefined();
-    expect(created).toBeInstanceOf(session.Session);
-  });
-
-  test.each([
-    ["not JSON", "hello"],
-    ["a list", `${head}\n[]`],
-    ["null", `${head}\nnull`],
-    ["no fields", head],
-    ["half of it", `${head}\n{"a":`],
-    ["no head", '\n{"a":1}'],
-    ["a head of another format", '{"v":2,"created":1}\n{"a":1}'],
-    ["a head without a beginning", '{"v":1}\n{"a":1}'],
-    ["an end that is no time", '{"v":1,"created":1,"end":"never"}\n{"a":1}'],
-    ["nothing at all", ""],
-  ])("26: %s counts as absent, and is reported once", async (_, value) => {
-    const store = await open();
-    await plant(value);
-    expect([await get(store, "s"), await get(store, "s")]).toEqual([undefined, undefined]);
-    expect(warnings).toEqual([expect.stringMatching(/Session \S{12} cannot be read/)]);
-  });
-
-  test.each([
-    ["a maxAge that is no number", '{"v":1,"created":1,"maxAge":"x"}\n{"a":1}', false],
-    [
-      "a cookie planted among the fields",
-      `${head}\n{"a":1,"cookie":{"expires":"x","domain":"evil;","secure":false}}`,
-      true,
-    ],
-  ])("27: %s changes no cookie", async (_, value, isThere) => {
-    const store = await open();
-    await plant(value);
-    const loaded = await get(store, "s");
-    expect(loaded !== undefined).toBe(isThere);
-    if (loaded) expect(loaded.cookie).toMatchObject({ expires: null, originalMaxAge: null, path: "/", httpOnly: true });
-  });
-
-  const circle: Record<string, unknown> = {};
-  circle.self = circle;
-  let deep: unknown = 1;
-  for (let level = 0; level < 20_000; level++) deep = [deep];
-  test.each([
-    ["28: a BigInt", { fine: 1, big: { n: 1n } }, "big"],
-    ["28: a circle", { fine: 1, circle }, "circle"],
-    [
-      "30: 300 levels, which JSON could still write",
-      { fine: 1, deep: JSON.parse("[".repeat(300) + "]".repeat(300)) },
-      "deep",
-    ],
-    ["30: 20,000 levels", { fine: "[[[{{{", deep }, "deep"],
-  ])("%s is refused, naming the key; what was stored is kept", async (_, fields, key) => {
-    const store = await open();
-    await set(store, "s", newSession(store, "s", { kept: true }));
-    const mine = Object.assign((await get(store, "s")) as Data, fields);
-    const error = await set(store, "s", mine).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(TokenizerError);
-    expect(error).toMatchObject({ code: "SESSION_UNSERIALIZABLE", status: 500 });
-    expect((error as Error).message).toContain(`req.session.${key} cannot be saved`);
-    expect(fieldsOf(await get(store, "s"))).toEqual({ kept: true });
   });
 });
 

@@ -42,6 +42,7 @@ export interface AppOptions {
 
 export interface App {
   readonly sessions: Tokenizer;
+  readonly settings: SettingsInput;
   readonly clock: Clock;
   readonly path: string;
   readonly url: string;
@@ -76,6 +77,7 @@ export function temporaryFolder(): string {
  * Starts an application with these routes:
  *
  * - `GET /` does not look at the session; `GET /session` tells what is in it.
+ * - `GET /inbox` needs credentials; without them it asks to sign in, with status 401.
  * - `POST /set` puts the body's keys into it.
  * - `POST /sign-in` takes the body's credentials, and `?keep=a,b`; `POST /sign-out`; `POST /regenerate`.
  *
@@ -87,10 +89,8 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const log: string[] = [];
   const errors: unknown[] = [];
   const section = { type: "local", safe_password: SAFE_PASSWORD, ...settings, path } as const;
-  const sessions = tokenizer(
-    { authenticator: { type: authenticator }, tokenizer: section },
-    { log: { warn: (line) => log.push(line) }, clock },
-  );
+  const input = { authenticator: { type: authenticator }, tokenizer: section };
+  const sessions = tokenizer(input, { log: { warn: (line) => log.push(line) }, clock });
 
   const framework = options.express === 4 ? (express4 as unknown as typeof express) : express;
   const app = framework();
@@ -105,7 +105,7 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   const started: App = {
-    ...{ sessions, clock, path, url, port, log, errors },
+    ...{ sessions, settings: input, clock, path, url, port, log, errors },
     visitor: (cookie) => new Visitor(url, cookie),
     bytes: () => Buffer.concat(readdirSync(path).map((file) => readFileSync(join(path, file)))),
     async close() {
@@ -128,6 +128,10 @@ function addRoutes(app: Express): void {
     const { cookie: _, credentials: sealed, ...values } = req.session;
     const { username, password } = req.credentials ?? {};
     res.json({ values, sealed, ended: req.sessionEnded, ...(req.credentials && { opened: { username, password } }) });
+  });
+  app.get("/inbox", (req, res) => {
+    if (req.credentials) res.send(`the mail of ${req.credentials.username}`);
+    else res.status(401).send("Please sign in.");
   });
   app.post("/set", (req, res) => {
     Object.assign(req.session, req.body);

@@ -1,7 +1,10 @@
-/** What lies in an application's folder, seen and changed by somebody who can write to it. */
+/** What lies in an application's store, seen and changed by somebody who can write to it. */
 import { jest } from "@jest/globals";
+import type { Backend } from "../../lib/backends/backend.js";
 import { LocalBackend } from "../../lib/backends/local.js";
+import { makeBackend } from "../../lib/backends/open.js";
 import { storageKey } from "../../lib/session-id.js";
+import { loadSettings } from "../../lib/settings/load.js";
 import type { App } from "./app.js";
 
 /** A session's record as it is stored: its head, and its own fields. */
@@ -12,7 +15,7 @@ export interface StoredParts {
 
 /** The stored record of a session that is not sealed whole. */
 export async function readStored(app: App, sessionId: string): Promise<StoredParts | undefined> {
-  const record = await withFolder(app, (backend) => backend.read(storageKey(sessionId)));
+  const record = await withStore(app, (backend) => backend.read(storageKey(sessionId)));
   return record && partsOf(record.value);
 }
 
@@ -22,19 +25,33 @@ export async function changeStored(
   sessionId: string,
   change: (parts: StoredParts) => StoredParts,
 ): Promise<void> {
-  const key = storageKey(sessionId);
-  await withFolder(app, async (backend) => {
-    const record = await backend.read(key);
-    if (!record) throw new Error("there is no such session to change");
-    const { head, fields } = change(partsOf(record.value));
-    const value = `${JSON.stringify(head)}\n${JSON.stringify(fields)}`;
-    await backend.write(key, { ...record, value, version: crypto.randomUUID() }, "any");
+  await changeText(app, sessionId, (text) => {
+    const { head, fields } = change(partsOf(text));
+    return `${JSON.stringify(head)}\n${JSON.stringify(fields)}`;
   });
 }
 
-/** Counts the calls that reach local backends, all together, until the mocks are restored. */
-export function countBackendCalls() {
-  const { prototype } = LocalBackend;
+/** Changes a session's record as a text, which need not be one of ours. Its expiry stays. */
+export async function changeText(app: App, sessionId: string, change: (text: string) => string): Promise<void> {
+  const key = storageKey(sessionId);
+  await withStore(app, async (backend) => {
+    const record = await backend.read(key);
+    if (!record) throw new Error("there is no such session to change");
+    await backend.write(key, { ...record, value: change(record.value), version: crypto.randomUUID() }, "any");
+  });
+}
+
+/** Every record that is live, of sessions and users, as keys and texts. */
+export async function everythingStored(app: App): Promise<string[]> {
+  return withStore(app, async (backend) => {
+    const texts: string[] = [];
+    for await (const { key, value } of backend.entries()) texts.push(key, value);
+    return texts;
+  });
+}
+
+/** Counts the calls that reach backends of one kind, all together, until the mocks are restored. */
+export function countBackendCalls(prototype: Backend = LocalBackend.prototype) {
   const read = jest.spyOn(prototype, "read");
   const write = jest.spyOn(prototype, "write");
   const touch = jest.spyOn(prototype, "touch");
@@ -53,9 +70,10 @@ function partsOf(value: string): StoredParts {
   return { head: JSON.parse(head), fields: JSON.parse(body) };
 }
 
-async function withFolder<T>(app: App, work: (backend: LocalBackend) => Promise<T>): Promise<T> {
-  const { path, clock } = app;
-  const backend = new LocalBackend({ path }, { now: clock.now, timeout: 2000, warn: () => {} });
+async function withStore<T>({ settings, clock }: App, work: (backend: Backend) => Promise<T>): Promise<T> {
+  const warn = () => {};
+  const { tokenizer } = loadSettings(settings, { log: { warn } });
+  const backend = makeBackend(tokenizer, { now: clock.now, timeout: 10_000, warn });
   try {
     return await work(backend);
   } finally {
