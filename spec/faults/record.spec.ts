@@ -20,6 +20,9 @@ onEveryBackend((places) => {
           const seen = [{}, [], req.session, req.session.cookie].map((value) => Reflect.get(value, "isAdmin"));
           res.json({ seen: seen.filter(Boolean), isSession: req.session instanceof session.Session });
         });
+        express.get("/cookie", (req, res) => {
+          res.json(req.session.cookie);
+        });
         express.post("/spoil", (req, res) => {
           Object.assign(req.session, { fine: "[".repeat(300), spoilt: SPOILT[String(req.query.with)] });
           res.send("saved");
@@ -80,8 +83,10 @@ onEveryBackend((places) => {
 
   test("27: bad expires or domain, planted as a cookie, are nobody's: session, credentials and cookie are as before", async () => {
     const ada = await signedIn(app);
+    const shown = (await ada.get("/cookie")).body;
     const cookie = { expires: "x", originalMaxAge: "y", domain: "evil; Max-Age=9", path: "/evil", httpOnly: false };
     await changeStored(app, ada.id, ({ head, fields }) => ({ head, fields: { ...fields, cookie } }));
+    expect((await ada.get("/cookie")).body).toEqual(shown);
     for (const answer of [await ada.get("/inbox"), await ada.post("/set", { basket: [1] }), await ada.get("/inbox")]) {
       expect([answer.status < 300, cookiesOf(answer)]).toEqual([true, []]);
     }
