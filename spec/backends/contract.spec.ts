@@ -12,6 +12,15 @@ function subjectsOf(Kind: typeof MemoryBackend): MakeSubject {
   };
 }
 
+/** Each sabotaged backend goes through the contract once: both tables below ask for it. */
+const failuresOfKind = new Map<typeof MemoryBackend, Promise<string[]>>();
+
+function failuresOfOnce(Kind: typeof MemoryBackend): Promise<string[]> {
+  const failures = failuresOfKind.get(Kind) ?? failuresOf(subjectsOf(Kind));
+  failuresOfKind.set(Kind, failures);
+  return failures;
+}
+
 /** The names of the cases that fail. */
 async function failuresOf(make: MakeSubject): Promise<string[]> {
   const outcomes = await Promise.all(
@@ -631,13 +640,13 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
 
 describe("a sabotaged backend is noticed", () => {
   test.each(SABOTAGED)("%s", async (_, noticed, Kind) => {
-    expect(await failuresOf(subjectsOf(Kind))).toContain(noticed);
+    expect(await failuresOfOnce(Kind)).toContain(noticed);
   });
 });
 
 describe("no case is idle", () => {
   test("each one fails for at least one sabotaged backend", async () => {
-    const failing = new Set((await Promise.all(SABOTAGED.map(([, , Kind]) => failuresOf(subjectsOf(Kind))))).flat());
+    const failing = new Set((await Promise.all(SABOTAGED.map(([, , Kind]) => failuresOfOnce(Kind)))).flat());
     expect(backendContract.map(({ name }) => name).filter((name) => !failing.has(name))).toEqual([]);
   });
 });
