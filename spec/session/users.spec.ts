@@ -90,6 +90,15 @@ onEveryBackend(({ prototype, next }) => {
     await Promise.all(opened.map((sessions) => sessions.close()));
   });
 
+  /** A request whose touch is due, and that touch, which goes on beside the answer. */
+  async function visit(sessions: Tokenizer, req: Request): Promise<void> {
+    const touch = jest.spyOn(prototype, "touch");
+    expect(await isAlive(sessions, req)).toBe(true);
+    await until("the session is touched", () => touch.mock.results.length > 0);
+    await touch.mock.results[0]?.value;
+    touch.mockRestore();
+  }
+
   describe("list", () => {
     test("tells each live session, the oldest first, with its label and times, and which is the current one", async () => {
       const sessions = await open({ absolute_timeout: 30 });
@@ -127,11 +136,7 @@ onEveryBackend(({ prototype, next }) => {
       const sessions = await open();
       const [one] = [await signIn(sessions, "ann"), await signIn(sessions, "ann")];
       now += 15 * MINUTE;
-      const touch = jest.spyOn(prototype, "touch");
-      await isAlive(sessions, one);
-      // It goes on beside the answer.
-      await until("the session is touched", async () => touch.mock.results.length > 0);
-      await touch.mock.results[0]?.value;
+      await visit(sessions, one);
       now += 10 * MINUTE;
       const listed = await sessions.users.list("ann");
       expect(listed.map(({ lastSeenAt }) => lastSeenAt)).toEqual([new Date(now - 10 * MINUTE)]);
@@ -189,7 +194,7 @@ onEveryBackend(({ prototype, next }) => {
       const req = await signIn(sessions, "ann");
       for (let step = 0; step < 20; step++) {
         now += 15 * MINUTE;
-        expect(await isAlive(sessions, req)).toBe(true);
+        await visit(sessions, req);
         expect(await sessions.users.list("ann")).toHaveLength(1);
         await sessions.store.prune();
       }
@@ -311,7 +316,7 @@ onEveryBackend(({ prototype, next }) => {
       const first = await signIn(sessions, "ann");
       const second = await signIn(sessions, "ann");
       now += 15 * MINUTE;
-      await isAlive(sessions, first);
+      await visit(sessions, first);
       now += 10 * MINUTE;
       expect(await isAlive(sessions, second)).toBe(false);
       const third = await signIn(sessions, "ann");
