@@ -76,13 +76,11 @@ export class RedisBackend implements Backend {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    const touched = this.#change(TOUCH, key, touchArguments(expires, this.#context.now()));
-    return (await this.#absentIfWrongType(touched, 0)) === 1;
+    return (await this.#change(TOUCH, key, touchArguments(expires, this.#context.now()))) === 1;
   }
 
   async remove(key: string): Promise<boolean> {
-    const removed = this.#change(REMOVE, key, [String(this.#context.now())]);
-    return (await this.#absentIfWrongType(removed, 0)) === 1;
+    return (await this.#change(REMOVE, key, [String(this.#context.now())])) === 1;
   }
 
   async *entries(): AsyncGenerator<Entry> {
@@ -94,7 +92,7 @@ export class RedisBackend implements Backend {
         const keys = page.filter((key) => seen.add(key));
         while (keys.length > 0) {
           const lump = keys.splice(0, LUMP);
-          const records = await Promise.all(lump.map((key) => this.#readAt(key)));
+          const records = await Promise.all(lump.map((key) => this.#readUnlessForeign(key)));
           for (const [index, record] of records.entries()) {
             if (record) yield { key: (lump[index] ?? "").slice(prefix.length), ...record };
           }
@@ -120,10 +118,7 @@ export class RedisBackend implements Backend {
   }
 
   async #readAt(key: string): Promise<StoredRecord | undefined> {
-    const text = await this.#absentIfWrongType(
-      this.#run((servers, giveUpAt) => servers.send(key, ["GET", key], giveUpAt)),
-      null,
-    );
+    const text = await this.#run((servers, giveUpAt) => servers.send(key, ["GET", key], giveUpAt));
     if (typeof text !== "string") return undefined;
     const record = decode(text);
     if (!record) this.#report();
@@ -197,15 +192,15 @@ export class RedisBackend implements Backend {
     return this.#servers;
   }
 
-  /** A key of another type is not a record of ours. */
-  async #absentIfWrongType<T>(work: Promise<T>, absent: T): Promise<T> {
+  /** One list of somebody else's under the same prefix must not keep all that is ours from being listed. */
+  async #readUnlessForeign(key: string): Promise<StoredRecord | undefined> {
     try {
-      return await work;
+      return await this.#readAt(key);
     } catch (error) {
       const { cause } = error as Error;
       if (!(cause instanceof Refusal) || cause.word !== "WRONGTYPE") throw error;
       this.#report();
-      return absent;
+      return undefined;
     }
   }
 

@@ -257,7 +257,7 @@ describe("opening", () => {
     ]);
   });
 
-  test("a table that is not there is named, with the command that makes it", async () => {
+  test("57: a table that is not there is named, with the command that makes it", async () => {
     expect(await failureOf(open({ ...way(), table: "no-such-table" }))).toMatchObject({
       code: "STORE_UNUSABLE",
       status: 503,
@@ -281,7 +281,7 @@ describe("opening", () => {
     ).toBe(true);
   });
 
-  test("a missing permission is named, with the command that prints what is needed", async () => {
+  test("57: a missing permission is named, with the command that prints what is needed", async () => {
     dynamodb.fate = () => refusal("AccessDeniedException", "User: arn:aws:iam::1:user/ada is not authorized");
     expect(await failureOf(open(WAY))).toMatchObject({
       code: "STORE_UNUSABLE",

@@ -102,18 +102,18 @@ describe("a neighbour's items", () => {
 
 describe("a DynamoDB in trouble", () => {
   const TROUBLE: [string, () => Fate | Promise<Fate>][] = [
-    ["it hangs", () => "hang"],
-    ["it loses every answer", () => "lose"],
-    ["it resets every connection", () => "cut"],
-    ["it drops every request", () => "drop"],
-    ["it is 5 s slow", () => new Promise((resolve) => setTimeout(() => resolve("pass"), 5000).unref())],
-    ["it throttles", () => refusal("ThrottlingException")],
-    ["it is over its capacity", () => refusal("ProvisionedThroughputExceededException")],
+    ["51: it hangs", () => "hang"],
+    ["50: it loses every answer", () => "lose"],
+    ["50: it resets every connection", () => "cut"],
+    ["50: it drops every request", () => "drop"],
+    ["52: it is 5 s slow", () => new Promise((resolve) => setTimeout(() => resolve("pass"), 5000).unref())],
+    ["56: it throttles", () => refusal("ThrottlingException")],
+    ["56: it is over its capacity", () => refusal("ProvisionedThroughputExceededException")],
     ["it answers 500", () => refusal("InternalServerError", "internal", 500)],
     ["it answers 503", () => refusal("ServiceUnavailable", "unavailable", 503)],
     ["somebody else answers", () => ({ status: 502, body: "<html>" })],
-    ["the permission is taken away", () => refusal("AccessDeniedException")],
-    ["the table is deleted", () => refusal("ResourceNotFoundException")],
+    ["57: the permission is taken away", () => refusal("AccessDeniedException")],
+    ["57: the table is deleted", () => refusal("ResourceNotFoundException")],
   ];
 
   test.each(TROUBLE)("%s: 503 in time, and service by itself afterwards", async (_name, fate) => {
@@ -172,7 +172,7 @@ describe("a DynamoDB in trouble", () => {
       "DynamoDB refused PutItem: as told. The table TABLE must have a String partition key named username, and no sort key.",
       1,
     ],
-  ])("%s: few tries, and what it was", async (name, status, code, message, tries) => {
+  ])("56: %s: few tries, and what it was", async (name, status, code, message, tries) => {
     const { backend } = makeBackend({ ...WAY, endpoint: dynamodb.endpoint, table });
     dynamodb.fate = () => refusal(name, "as told", status);
     const failure = await failureOf(backend.write("session:a", record(), "absent"));
@@ -245,7 +245,7 @@ describe("a DynamoDB in trouble", () => {
     expect(dynamodb.actions).toEqual(["GetItem", "GetItem"]);
   });
 
-  test("down at start: `ready` rejects, requests get 503, and service comes when it does", async () => {
+  test("49: down at start: `ready` rejects, requests get 503, and service comes when it does", async () => {
     await dynamodb.stop();
     const section = settings();
     const sessions = tokenizer(
@@ -279,7 +279,7 @@ describe("a DynamoDB in trouble", () => {
   });
 });
 
-test("refused requests leave nothing behind in memory", async () => {
+test("52: refused requests leave nothing behind in memory", async () => {
   const requests = process.env.TEST_FULL === "1" ? 10_000 : 1000;
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;

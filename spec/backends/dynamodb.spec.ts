@@ -208,7 +208,7 @@ describe("a write whose answer was lost", () => {
     dynamodb.fate = (call) => (call.action === action && lost++ === 0 ? fate : "pass");
   }
 
-  test.each(["cut", "lose"] as const)("is told from somebody else's: the answer is %s", async (fate) => {
+  test.each(["cut", "lose"] as const)("58: is told from somebody else's: the answer is %s", async (fate) => {
     const { backend } = makeBackend(way, { timeout: 800 });
     const first = record("first");
     loseFirst("PutItem", fate);

@@ -324,7 +324,7 @@ withRedis("a Cluster's servers that stop to answer one after the other", () => {
 });
 
 withRedis("a Cluster whose master is killed", () => {
-  test("is served again when its replica has taken over, with what it had", async () => {
+  test("55: is served again when its replica has taken over, with what it had", async () => {
     const servers = await startCluster(3, 1);
     const [replica, second, , master] = servers as [RedisServer, RedisServer, RedisServer, RedisServer];
     const { backend } = makeBackend({ options: { cluster: true, nodes: [second.address] } }, { timeout: 500 });
@@ -378,7 +378,7 @@ withSentinel("Sentinels", () => {
 
   keepsTheContract(options);
 
-  test("a master that is replaced while it works: writes soon go to the new one", async () => {
+  test("55: a master that is replaced while it works: writes soon go to the new one", async () => {
     const { backend } = makeBackend(options(), { timeout: 500 });
     await backend.write("key", record("x"), "any");
     await until("the failover begins", async () => {
@@ -407,7 +407,7 @@ withSentinel("Sentinels", () => {
     await until("it follows the new one", async () => roleOf(setup.master).then((role) => role === "slave"));
   });
 
-  test("a master that is killed: calls fail in time, then its replica serves what it had", async () => {
+  test("55: a master that is killed: calls fail in time, then its replica serves what it had", async () => {
     const { backend } = makeBackend(options(), { timeout: 500 });
     const kept = record("kept");
     await backend.write("kept", kept, "absent");

@@ -304,10 +304,10 @@ withTls("TLS at start", () => {
     /^Redis at localhost:\d+ cannot be used: its certificate is not trusted \(self.signed certificate in certificate chain\)\. Name the authority that signed it in tokenizer\.options\.ca\.$/;
 
   refuses([
-    ["a wrong authority", () => tls({ ca: certificates.otherCa }), "STORE_UNUSABLE", untrusted],
-    ["the system's authorities", () => ({ ...tls(), options: { ssl: true } }), "STORE_UNUSABLE", untrusted],
+    ["53: a wrong authority", () => tls({ ca: certificates.otherCa }), "STORE_UNUSABLE", untrusted],
+    ["53: the system's authorities", () => ({ ...tls(), options: { ssl: true } }), "STORE_UNUSABLE", untrusted],
     [
-      "a host that the certificate does not name",
+      "53: a host that the certificate does not name",
       () => ({ ...tls(), port: elsewhere.port }),
       "STORE_UNUSABLE",
       /^Redis at localhost:\d+ cannot be used: its certificate is not for that host \(.*localhost.*\)\. Name the host in tokenize/,
