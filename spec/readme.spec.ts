@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, request } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import express from "express";
@@ -37,8 +37,16 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+async function refusesConnections(port: number): Promise<void> {
+  const socket = connect(port, "127.0.0.1");
+  const error = await once(socket, "connect").catch((error) => error);
+  socket.destroy();
+  if (error.code !== "ECONNREFUSED") throw new Error("It accepts connections.");
+}
+
 describe("README", () => {
-  test("its application and its settings run: sign in, be greeted, sign out, be told; SIGTERM ends it", async () => {
+  /** Starts the application of the README; a second time on the sessions of the first. */
+  async function startApplication() {
     const port = await freePort();
     const settings = block("yaml")
       .replace("path: tokens", `path: ${join(folder, "tokens")}`)
@@ -50,13 +58,24 @@ describe("README", () => {
       stdio: "inherit",
     });
     const exited = once(child, "exit");
-
     const url = `http://127.0.0.1:${port}`;
     const greeting = async (cookie?: string) => (await fetch(url, { headers: cookie ? { cookie } : {} })).text();
     await until(() => greeting());
+    return { child, exited, port, url, greeting };
+  }
+
+  const SIGN_IN = "username=ada&password=a+secret+of+ada%27s";
+  const FORM = { "content-type": "application/x-www-form-urlencoded" };
+
+  test("its application and its settings run: sign in, be greeted, sign out, be told; SIGTERM ends it", async () => {
+    const { child, exited, url, greeting } = await startApplication();
     expect(await greeting()).toBe("Please sign in.");
-    const body = new URLSearchParams({ username: "ada", password: "a secret of ada's" });
-    const signedIn = await fetch(`${url}/sign-in`, { method: "POST", body, redirect: "manual" });
+    const signedIn = await fetch(`${url}/sign-in`, {
+      method: "POST",
+      headers: FORM,
+      body: SIGN_IN,
+      redirect: "manual",
+    });
     const cookie = signedIn.headers.get("set-cookie")?.split(";")[0] ?? "";
     expect(signedIn.status).toBe(302);
     expect(await greeting(cookie)).toBe("Hello ada");
@@ -65,6 +84,28 @@ describe("README", () => {
 
     child.kill("SIGTERM");
     expect(await exited).toEqual([0, null]);
+  });
+
+  test("68: SIGTERM in the middle of a sign-in: it is answered, the store is closed, and the sign-in is kept", async () => {
+    const { child, exited, port } = await startApplication();
+    const headers = { ...FORM, "content-length": SIGN_IN.length, expect: "100-continue" };
+    const signingIn = request({ port, host: "127.0.0.1", path: "/sign-in", method: "POST", headers, agent: false });
+    const answered = once(signingIn, "response");
+    signingIn.flushHeaders();
+    await once(signingIn, "continue");
+    child.kill("SIGTERM");
+    await until(() => refusesConnections(port));
+    signingIn.end(SIGN_IN);
+    const [answer] = (await answered) as [IncomingMessage];
+    expect(answer.statusCode).toBe(302);
+    expect(await exited).toEqual([0, null]);
+    // Closed by its last process, the database has no log beside it.
+    expect(readdirSync(join(folder, "tokens")).filter((name) => name.endsWith("-wal"))).toEqual([]);
+
+    const again = await startApplication();
+    expect(await again.greeting(answer.headers["set-cookie"]?.[0]?.split(";")[0])).toBe("Hello ada");
+    again.child.kill("SIGTERM");
+    expect(await again.exited).toEqual([0, null]);
   });
 
   test("its settings faults are what is told", () => {

@@ -50,10 +50,10 @@ app.get("/waiting/:count", async (req, res) => {
   if (waiting.length < Number(req.params.count)) await allWaiting(Number(req.params.count));
   res.end();
 });
-/** What the process holds; with --expose-gc, after a collection. */
+/** What the process holds, with --expose-gc after a collection; and what it does when something happens to it. */
 app.get("/process", (_req, res) => {
   globalThis.gc?.();
-  res.json({ heap: process.memoryUsage().heapUsed });
+  res.json({ heap: process.memoryUsage().heapUsed, handlers: process.eventNames() });
 });
 /** Lets go of everything: the process must end by itself then. */
 app.get("/end", (_req, res) => {
