@@ -5,6 +5,7 @@ import session, { type Session, type SessionData } from "express-session";
 import fc from "fast-check";
 import type { Backend } from "../../lib/backends/backend.js";
 import { makeBackend } from "../../lib/backends/open.js";
+import { makeKeyring } from "../../lib/credentials/keyring.js";
 import { RecordCodec } from "../../lib/session/record.js";
 import { TokenStore } from "../../lib/session/store.js";
 import { storageKey } from "../../lib/session-id.js";
@@ -28,7 +29,7 @@ const HELD_UP = 30;
 
 /**
  * What two or three writers do one after the other, each beside the others; the limit of sessions of a user; and which
- * call of each writer is held up, since by chance alone hardly one would be for long.
+ * call of each writer is held up, since by chance alone hardly one would be for long; and whether sessions are sealed.
  */
 const planOf = (actions: readonly Action[], maxLength: number, calls: number) =>
   fc.record({
@@ -38,6 +39,7 @@ const planOf = (actions: readonly Action[], maxLength: number, calls: number) =>
     }),
     limit: fc.option(fc.constant(2), { nil: undefined }),
     slow: fc.array(fc.nat(calls), { minLength: 3, maxLength: 3 }),
+    isSealed: fc.boolean(),
   });
 const plan = fc.oneof(planOf(REQUESTS, 5, 20), planOf(SIGN_INS, 2, 10));
 type Plan = typeof plan extends fc.Arbitrary<infer T> ? T : never;
@@ -177,10 +179,12 @@ function load(store: TokenStore, id: string): Promise<SessionData | undefined> {
   );
 }
 
-function storeOn(backend: Backend, limit: number | undefined): TokenStore {
+const KEYS = makeKeyring(["a safe password, for specs"], "a salt");
+
+function storeOn(backend: Backend, { limit, isSealed }: Pick<Plan, "limit" | "isSealed">): TokenStore {
   return new TokenStore({
     ...{ backend, sessionsPerUser: limit, now: Date.now, cookie: {}, warn: () => {} },
-    codec: Promise.resolve(new RecordCodec(undefined, false)),
+    codec: KEYS.then((keys) => new RecordCodec(keys, isSealed)),
     timeout: 20 * MINUTE,
     touchInterval: MINUTE,
     storeTimeout: MINUTE,
@@ -209,15 +213,16 @@ function paused(backend: Backend, pause: Pause, slowCall: number | undefined): B
 }
 
 /** Runs the writers side by side, each with a store of its own as on a server of its own, and compares with what was told. */
-async function check(backend: Backend, { writers, limit, slow }: Plan, pause: Pause, settled: Settled): Promise<void> {
+async function check(backend: Backend, plan: Plan, pause: Pause, settled: Settled): Promise<void> {
+  const { writers, limit, slow } = plan;
   const told = new Told();
-  const observer = storeOn(backend, limit);
+  const observer = storeOn(backend, plan);
   const hasLimit = limit !== undefined;
   await new Writer({ store: observer, told, name: "first", id: undefined, hasLimit }).run(["sign in"]);
   const [id] = told.begun;
   const work = writers.map((actions, n) => {
     const slowed = paused(backend, pause, slow[n]);
-    return new Writer({ store: storeOn(slowed, limit), told, name: `writer ${n}`, id, hasLimit }).run(actions);
+    return new Writer({ store: storeOn(slowed, plan), told, name: `writer ${n}`, id, hasLimit }).run(actions);
   });
   await settled(Promise.all(work));
 

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "@jest/globals";
 import { type AppProcess, startApp } from "../support/app-process.js";
-import { everyBackend, onEveryBackend, type Place, redisCluster } from "../support/places.js";
+import { everyBackend, onEveryBackend, type Place, redisCluster, sealedOnEveryBackend } from "../support/places.js";
 import { isFull } from "../support/redis-server.js";
 
 const ROUNDS = isFull ? 20 : 2;
@@ -62,5 +62,5 @@ onEveryBackend(
       expect(JSON.parse((await other.get("/session", cookie)).text).fields).toMatchObject({ "before-death": true });
     });
   },
-  [...everyBackend, redisCluster],
+  [...everyBackend, redisCluster, ...sealedOnEveryBackend],
 );

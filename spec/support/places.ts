@@ -75,6 +75,13 @@ const dynamodbEngine = once(async () => {
 /** All three; DynamoDB alone, where the specs run on Amazon's own emulator. */
 export const everyBackend: readonly Places[] = isAmazons ? [dynamodb] : [local, redis, dynamodb];
 
+/** The same with every session sealed whole. */
+export const sealedOnEveryBackend: readonly Places[] = everyBackend.map((places) => ({
+  ...places,
+  name: `${places.name}, sealed`,
+  next: async () => ({ ...(await places.next()), encrypt: "session" }),
+}));
+
 export function onEveryBackend(define: (places: Places) => void, backends = everyBackend): void {
   for (const places of backends) places.describe(`on ${places.name}`, () => define(places));
 }
