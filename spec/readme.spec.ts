@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import express from "express";
 import { main } from "../lib/cli/main.js";
@@ -153,17 +153,35 @@ describe("README", () => {
     expect(named).toEqual(list.split("\n").map((line) => `\`${line.trim().split(" ")[0]}\``));
   });
 
-  test("every key of its table is a setting, and every file that it links to is there", () => {
+  test("every key of its table is a setting", () => {
     const schema = JSON.parse(readFileSync(join(ROOT, "settings.schema.json"), "utf8"));
     const table = README.slice(README.indexOf("| key | default |"), README.indexOf("Each can be set by environment"));
     for (const [, key] of table.matchAll(/^\| `(\w+)` \|/gm)) {
       expect(Object.keys(schema.properties.tokenizer.properties)).toContain(key);
     }
-    for (const [, target = ""] of README.matchAll(/\]\(((?!http)[^)#]+)/g)) {
-      expect(() => readFileSync(join(ROOT, target))).not.toThrow();
+  });
+});
+
+describe.each(["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)])("%s", (file) => {
+  test("every file and heading that it links to is there", () => {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    const links = [...text.matchAll(/\]\((?!http)([^)#]*)(?:#([^)]+))?\)/g)];
+    for (const [, path = "", anchor] of links) {
+      const target = path === "" ? text : readFileSync(join(ROOT, dirname(file), path), "utf8");
+      if (anchor !== undefined) expect(anchorsOf(target)).toContain(anchor);
     }
   });
 });
+
+/** As they are made of headings where the project is read. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
 
 /** As of ada's phone. */
 async function signInOnce(sessions: Tokenizer): Promise<void> {

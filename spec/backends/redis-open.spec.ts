@@ -16,6 +16,7 @@ import {
   withRedis,
   withTls,
 } from "../support/redis-server.js";
+import { TcpProxy } from "../support/tcp-proxy.js";
 
 const TIMEOUT = 500;
 const PASSWORD = "never to be told 1";
@@ -298,6 +299,21 @@ withTls("TLS at start", () => {
     expect(names).toEqual([told]);
     await backend.close();
     proxy.close();
+  });
+
+  test.each(["wrong authority", "wrong host"])("53: a %s: nothing is sent in plain text", async (fault) => {
+    const proxy = await TcpProxy.start(fault === "wrong host" ? elsewhere.port : server.port);
+    const sent: Buffer[] = [];
+    proxy.onRequest = (chunk) => sent.push(chunk);
+    const way = fault === "wrong host" ? tls() : tls({ ca: certificates.otherCa });
+    const { backend } = makeBackend({ ...way, port: proxy.port, password: PASSWORD });
+    expect(await failureOf(backend.open())).toMatchObject({ code: "STORE_UNUSABLE" });
+    await backend.read("key").catch(() => {});
+    await proxy.stop();
+    // TLS records: a handshake's (22), an alert's (21), or one that only says how the rest is sealed (20, 23).
+    expect(sent.length).toBeGreaterThan(0);
+    expect(sent.filter(([type = 0]) => type < 20 || type > 23)).toEqual([]);
+    expect(Buffer.concat(sent).toString("latin1")).not.toMatch(/never to be told|HELLO|AUTH|GET/);
   });
 
   const untrusted =
