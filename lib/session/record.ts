@@ -61,7 +61,7 @@ export class RecordCodec {
     const plain = body.startsWith("{");
     if (plain && this.#sealing) return undefined;
     const text = plain ? body : this.#open(sessionId, body);
-    const fields = text === undefined ? undefined : parseObject(text);
+    const fields = text === undefined ? undefined : parseFields(text);
     if (text === undefined || !fields) return undefined;
     return { head, text, fields, stale: plain === this.#sealing || (!plain && this.#isOld(body)) };
   }
@@ -69,7 +69,7 @@ export class RecordCodec {
   /** What can be told without the visitor's cookie: the head, and the fields where they are not sealed. */
   inspect(value: string): { head: RecordHead; fields: Record<string, unknown> } | undefined {
     const { head, body } = split(value);
-    const fields = body.startsWith("{") ? parseObject(body) : {};
+    const fields = body.startsWith("{") ? parseFields(body) : {};
     return head && fields && { head, fields };
   }
 
@@ -187,6 +187,11 @@ function isTimeOrNone(value: unknown): value is number | undefined {
 
 function isTextOrNone(value: unknown): value is string | undefined {
   return value === undefined || typeof value === "string";
+}
+
+/** What was never saved by us may be too deep to be saved again. */
+function parseFields(text: string): Record<string, unknown> | undefined {
+  return isTooDeep(text) ? undefined : parseObject(text);
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

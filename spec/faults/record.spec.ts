@@ -67,6 +67,10 @@ onEveryBackend((places) => {
       ["26: a head of another format", `{"v":2,"created":1}\n${fields}`],
       ["26: a head without a beginning", `{"v":1}\n${fields}`],
       ["26: an empty text", ""],
+      [
+        "26: 20,000 levels deep, which no answer could be made of",
+        `${head}\n{"x":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+      ],
       ["27: a bad end", `{"v":1,"created":1,"end":"never"}\n${fields}`],
       ["27: an end beyond numbers", `{"v":1,"created":1,"end":1e999}\n${fields}`],
       ["27: a bad maxAge", `{"v":1,"created":1,"maxAge":"x"}\n${fields}`],
