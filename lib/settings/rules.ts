@@ -22,8 +22,7 @@ type Rule = (draft: Draft, env: NodeJS.ProcessEnv) => readonly Finding[];
 const FEWEST_CHARACTERS = 16;
 
 /** Ends the sentence about a secret that is missing or weak. */
-export const HOW_TO_MAKE_ONE =
-  "make one with: node -p \"require('node:crypto').randomBytes(32).toString('base64url')\"";
+export const HOW_TO_MAKE_ONE = "make one with: npx express-tokenizer new-password";
 
 const AUTHENTICATORS_WITHOUT_CREDENTIALS: readonly unknown[] = ["openldap", "ldap", "microsoft"];
 

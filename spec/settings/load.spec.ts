@@ -8,7 +8,7 @@ import { SAMPLE_SAFE_PASSWORD, type SettingsInput } from "../../lib/settings/set
 import { GOOD_PASSWORD, type Loading, loading, loadingText, paths, section, writeSettings } from "./loading.js";
 
 const PRODUCTION = { NODE_ENV: "production" };
-const RANDOM = "node -p \"require('node:crypto').randomBytes(32).toString('base64url')\"";
+const RANDOM = "npx express-tokenizer new-password";
 
 function expectOneFault(result: Loading, path: string, message: string | RegExp): void {
   expect(paths(result)).toEqual([path]);
