@@ -1,25 +1,14 @@
 // npm run test:full: all specs, with larger counts, on each Node that we support. npm run test:full -- 24 restricts it.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { delimiter, dirname } from "node:path";
 import { build } from "./build.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { findNeeds } from "./needs.mjs";
-import { jest, ROOT, seconds, step, succeeds } from "./run.mjs";
+import { installNode } from "./node-version.mjs";
+import { jest, seconds, step } from "./run.mjs";
 
 /** The oldest we support, the first with SQLite inside, and the latest of the two lines after it. */
 const VERSIONS = ["20.19.0", "22.13.0", "24", "26"];
-
-/** Node's own binary, which npm has as a package for each platform; a bare major means its latest. */
-function install(version) {
-  const platform = process.platform === "win32" ? "win" : process.platform;
-  const name = `node-${platform}-${process.arch}`;
-  const folder = `.cache/node-${version}`;
-  const binary = `${ROOT}${folder}/node_modules/${name}/bin/node${process.platform === "win32" ? ".exe" : ""}`;
-  if (version.includes(".") && existsSync(binary)) return binary;
-  const options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"];
-  return succeeds("npm", ["install", `${name}@${version}`, "--prefix", folder, ...options]) && binary;
-}
 
 const wanted = process.argv.slice(2);
 const versions = VERSIONS.filter((version) => wanted.length === 0 || wanted.some((start) => version.startsWith(start)));
@@ -34,7 +23,7 @@ const { env, leftOut } = step("what the specs need", findNeeds);
 
 const rows = [];
 for (const version of versions) {
-  const binary = step(`Node ${version}`, () => install(version));
+  const binary = step(`Node ${version}`, () => installNode(version));
   const exact = spawnSync(binary, ["--version"], { encoding: "utf8" }).stdout.trim();
   // Specs that start `node` or `npm` get this one, too.
   const path = `${dirname(binary)}${delimiter}${process.env.PATH}`;

@@ -1,0 +1,60 @@
+// Loads a server: its sessions, and then as many requests as it answers.
+import { Agent, get } from "node:http";
+import { createHistogram } from "node:perf_hooks";
+import autocannon from "autocannon";
+
+const CONNECTIONS = 20;
+const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+
+export function ask(url) {
+  return new Promise((resolve, reject) => {
+    get(url, { agent }, (res) => {
+      let text = "";
+      res.setEncoding("utf8").on("data", (chunk) => {
+        text += chunk;
+      });
+      res.on("end", () => resolve({ text, cookie: res.headers["set-cookie"]?.[0]?.split(";")[0] }));
+    }).on("error", reject);
+  });
+}
+
+/** Cookies of as many new sessions. */
+export async function makeSessions(url, count) {
+  const cookies = [];
+  const make = async () => {
+    while (cookies.length < count) {
+      const place = cookies.push(undefined) - 1;
+      cookies[place] = (await ask(`${url}/new`)).cookie;
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, make));
+  return cookies;
+}
+
+/** Each connection takes its share of the sessions, one after the other. Times are milliseconds. */
+export async function drive(url, path, cookies, seconds) {
+  const times = createHistogram();
+  let connections = 0;
+  const result = await autocannon({
+    url,
+    connections: CONNECTIONS,
+    duration: seconds,
+    setupClient(client) {
+      const share = cookies.filter((_, index) => index % CONNECTIONS === connections);
+      connections++;
+      client.setRequests(share.map((cookie) => ({ path, headers: cookie ? { cookie } : {} })));
+      client.on("response", (_status, _bytes, milliseconds) =>
+        times.record(Math.max(1, Math.round(milliseconds * 1000))),
+      );
+    },
+  });
+  if (result.non2xx > 0 || result.errors > 0) {
+    throw new Error(`${url}${path}: ${result.non2xx} refused, ${result.errors} failed`);
+  }
+  return {
+    requests: times.count,
+    perSecond: times.count / result.duration,
+    p50: times.percentile(50) / 1000,
+    p99: times.percentile(99) / 1000,
+  };
+}

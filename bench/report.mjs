@@ -1,0 +1,105 @@
+// What was measured, as a table in bench/RESULTS.md and as a picture.
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+
+/** Writes both when the whole benchmark ran; answers the table. */
+export function report(run) {
+  const text = tables(run);
+  if (run.isWhole) {
+    writeFileSync(fileURLToPath(new URL("RESULTS.md", import.meta.url)), text);
+    writeFileSync(fileURLToPath(new URL("results.svg", import.meta.url)), picture(run));
+  }
+  return text;
+}
+
+function tables({ results, counts, rounds, seconds, isPinned, versions, redis }) {
+  const [{ model = "an unknown processor" } = {}] = cpus();
+  const lines = [
+    "# Results",
+    "",
+    "Made by `npm run bench`; not to be edited. Requests go over HTTP by 20 connections to an Express 5 application whose",
+    `server has ${isPinned ? "one core for itself; the driver, Redis and Amazon's DynamoDB emulator share another one" : "no core of its own"}.`,
+    `Each row was measured ${rounds} times for ${seconds} s, in turns with all others, after a round that is not counted. A ratio is the`,
+    "median of the ratios within each round, with the smallest and the largest; the other figures are medians.",
+    "",
+    `${new Date().toISOString().slice(0, 10)}, ${model}, Node ${versions[24]} (and ${versions[20]} where it says so), Redis ${redis ?? "left out"}.`,
+    "",
+  ];
+  for (const count of counts) {
+    for (const path of ["/unchanged", "/changed"]) {
+      lines.push(`## ${count.toLocaleString("en")} sessions, ${path.slice(1)}`, "");
+      lines.push("| | req/s | p50 ms | p99 ms | CPU µs per request | round trips | ratio |");
+      lines.push("| --- | --: | --: | --: | --: | --: | --- |");
+      const ofTable = results.filter((result) => result.count === count && result.path === path);
+      for (const { row, samples } of ofTable) {
+        const cells = [
+          row.name,
+          median(samples.map(({ perSecond }) => perSecond)).toFixed(0),
+          median(samples.map(({ p50 }) => p50)).toFixed(1),
+          median(samples.map(({ p99 }) => p99)).toFixed(1),
+          median(samples.map(({ cpu }) => cpu)).toFixed(0),
+          row.engine === undefined ? "–" : median(samples.map(({ trips }) => trips)).toFixed(2),
+          ratioTo(row, samples, ofTable),
+        ];
+        lines.push(`| ${cells.join(" | ")} |`);
+      }
+      lines.push("");
+    }
+  }
+  return lines.join("\n");
+}
+
+/** Of each round by itself, since the machine's speed drifts. */
+function ratios(samples, base) {
+  return samples.map(({ perSecond }, round) => perSecond / base[round].perSecond);
+}
+
+function ratioTo(row, samples, ofTable) {
+  const others = [row.base, ...(row.also ?? [])].map((name) => ofTable.find((other) => other.row.name === name));
+  const texts = others.filter(Boolean).map((other) => {
+    const all = ratios(samples, other.samples);
+    const [least, most] = [Math.min(...all), Math.max(...all)].map((ratio) => ratio.toFixed(2));
+    return `**${median(all).toFixed(2)}** of ${other.row.name} (${least} to ${most})`;
+  });
+  return texts.join("; ") || "–";
+}
+
+function median(values) {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 ? sorted[Math.floor(middle)] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Bars of requests a second: ours beside the store that it takes the place of. */
+function picture({ results, counts }) {
+  const [count] = counts;
+  const shown = results.filter((result) => result.count === count && result.path === "/unchanged" && !result.row.node);
+  const bars = shown.map(({ row, samples }) => ({
+    name: row.name,
+    perSecond: median(samples.map((sample) => sample.perSecond)),
+    isOurs: row.name.startsWith("ours"),
+  }));
+  const most = Math.max(...bars.map(({ perSecond }) => perSecond));
+  const [left, width, height, top] = [170, 420, 26, 44];
+  const rows = bars.map(({ name, perSecond, isOurs }, n) => {
+    const y = top + n * height;
+    const length = (perSecond / most) * width;
+    return [
+      `<text class="name" x="${left - 10}" y="${y + 16}">${name}</text>`,
+      `<rect class="${isOurs ? "ours" : "other"}" x="${left}" y="${y + 3}" width="${length.toFixed(1)}" height="18" rx="3"/>`,
+      `<text class="value" x="${left + length + 8}" y="${y + 16}">${perSecond.toFixed(0)}</text>`,
+    ].join("\n  ");
+  });
+  const total = { width: left + width + 70, height: top + bars.length * height + 12 };
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${total.width} ${total.height}" width="${total.width}" height="${total.height}" role="img" aria-label="Requests a second of an unchanged session, for each store">
+  <style>
+    text { font: 13px system-ui, sans-serif; fill: #57606a } .name { text-anchor: end } .value { font-variant-numeric: tabular-nums }
+    .title { font-weight: 600 } .ours { fill: #2f6f4f } .other { fill: #afb8c1 }
+    @media (prefers-color-scheme: dark) { text { fill: #9ea7b3 } .ours { fill: #58b583 } .other { fill: #4b535d } }
+  </style>
+  <text class="title" x="${left}" y="24">Requests a second, ${count} unchanged sessions</text>
+  ${rows.join("\n  ")}
+</svg>
+`;
+}

@@ -1,0 +1,163 @@
+// What is measured: how each row makes its sessions. Every import is its own, so that a row loads nothing of another one's.
+
+const TABLE = "sessions";
+const PEERS_TABLE = "connect-dynamodb";
+const SECRET = "a secret that signs the cookies of every row";
+const COOKIE = { name: "token", options: { secret: SECRET, resave: false, saveUninitialized: false } };
+const MINUTE = 60_000;
+
+/** express-session as its documentation has it, over a store. */
+async function withStore(store) {
+  const { default: session } = await import("express-session");
+  return session({ ...COOKIE.options, name: COOKIE.name, store, cookie: { maxAge: 20 * MINUTE } });
+}
+
+async function ours(section) {
+  const { tokenizer } = await import("express-tokenizer");
+  const settings = { cloud: false, cookie: { name: COOKIE.name, secret: SECRET }, ...section };
+  const sessions = tokenizer({ tokenizer: { safe_password: "a safe password for the benchmark", ...settings } });
+  await sessions.ready;
+  return sessions;
+}
+
+const aws = () => ({ endpoint: process.env.DYNAMODB, region: "eu-west-1" });
+const keys = { accessKeyId: "bench", secretAccessKey: "bench" };
+
+export const rows = [
+  { name: "Express alone", make: async () => (_req, _res, next) => next(), unchangedOnly: true },
+  {
+    name: "a null store",
+    async make() {
+      const { Store } = await import("express-session");
+      return withStore(new (nullStore(Store))());
+    },
+  },
+  {
+    name: "MemoryStore",
+    async make() {
+      const { MemoryStore } = await import("express-session");
+      return withStore(new MemoryStore());
+    },
+  },
+  {
+    name: "memorystore",
+    package: "memorystore",
+    async make() {
+      const [{ default: session }, { default: memorystore }] = [
+        await import("express-session"),
+        await import("memorystore"),
+      ];
+      return withStore(new (memorystore(session))({ checkPeriod: 60 * MINUTE }));
+    },
+  },
+  {
+    name: "session-file-store",
+    package: "session-file-store",
+    async make({ folder }) {
+      const [{ default: session }, { default: fileStore }] = [
+        await import("express-session"),
+        await import("session-file-store"),
+      ];
+      return withStore(new (fileStore(session))({ path: folder, logFn() {}, ttl: 1200 }));
+    },
+  },
+  {
+    name: "ours, local",
+    base: "MemoryStore",
+    also: ["session-file-store"],
+    make: ({ folder }) => ours({ type: "local", path: folder }),
+  },
+  { name: "MemoryStore, Node 20", node: "20", make: (place) => rows[2].make(place) },
+  {
+    name: "ours, local, Node 20",
+    base: "MemoryStore, Node 20",
+    node: "20",
+    make: ({ folder }) => ours({ type: "local", path: folder }),
+  },
+  {
+    name: "connect-redis",
+    package: "connect-redis",
+    engine: "redis",
+    commands: ["get", "set", "expire"],
+    async make() {
+      const [{ RedisStore }, { createClient }] = [await import("connect-redis"), await import("redis")];
+      const client = await createClient({ url: `redis://127.0.0.1:${process.env.REDIS_PORT}` }).connect();
+      return withStore(new RedisStore({ client, prefix: "connect-redis:" }));
+    },
+  },
+  {
+    name: "ours, redis",
+    base: "connect-redis",
+    engine: "redis",
+    // What a script does itself is no round trip.
+    commands: ["get", "evalsha", "eval"],
+    make: () => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }),
+  },
+  {
+    name: "connect-dynamodb",
+    package: "connect-dynamodb",
+    engine: "dynamodb",
+    async make() {
+      const { DynamoDBClient } = await import("@aws-sdk/client-dynamodb");
+      const [{ default: session }, { default: dynamodb }] = [
+        await import("express-session"),
+        await import("connect-dynamodb"),
+      ];
+      const client = new DynamoDBClient({ ...aws(), credentials: keys });
+      const store = new (dynamodb({ session }))({ client, table: PEERS_TABLE });
+      await store.initialize?.();
+      return withStore(store);
+    },
+  },
+  {
+    name: "ours, dynamodb",
+    base: "connect-dynamodb",
+    engine: "dynamodb",
+    make: () =>
+      ours({
+        ...{ type: "dynamodb", table: TABLE, endpoint: aws().endpoint, aws_region_name: aws().region },
+        ...{ aws_access_key: keys.accessKeyId, aws_secret_key: keys.secretAccessKey },
+      }),
+  },
+];
+
+/** Answers at once, from a Map: what anything that is built on express-session could reach at most. */
+function nullStore(Store) {
+  return class NullStore extends Store {
+    #texts = new Map();
+
+    get(id, callback) {
+      const text = this.#texts.get(id);
+      callback(null, text === undefined ? undefined : JSON.parse(text));
+    }
+
+    set(id, data, callback) {
+      this.#texts.set(id, JSON.stringify(data));
+      callback?.();
+    }
+
+    touch(_id, _data, callback) {
+      callback?.();
+    }
+
+    destroy(id, callback) {
+      this.#texts.delete(id);
+      callback?.();
+    }
+  };
+}
+
+/** The tables, as each store wants them. */
+export async function makeTables() {
+  const { DynamoDB } = await import("@aws-sdk/client-dynamodb");
+  const client = new DynamoDB({ ...aws(), credentials: keys });
+  const tables = { [TABLE]: "username", [PEERS_TABLE]: "id" };
+  for (const [TableName, AttributeName] of Object.entries(tables)) {
+    await client.createTable({
+      TableName,
+      BillingMode: "PAY_PER_REQUEST",
+      KeySchema: [{ AttributeName, KeyType: "HASH" }],
+      AttributeDefinitions: [{ AttributeName, AttributeType: "S" }],
+    });
+  }
+}
