@@ -1,6 +1,6 @@
 /** Settings in, middleware out: makes the parts and joins them. */
-import type { Request, RequestHandler, Response } from "express";
-import session from "express-session";
+import type { Request, RequestHandler } from "express";
+import type { CookieOptions } from "express-session";
 import type { Backend } from "./backends/backend.js";
 import { makeBackend } from "./backends/open.js";
 import { CredentialsSealer } from "./credentials/credentials.js";
@@ -9,6 +9,7 @@ import { exposeCredentials } from "./credentials/middleware.js";
 import { TokenizerError } from "./errors.js";
 import { commitBeforeAnswer } from "./session/commit.js";
 import { SessionCookie } from "./session/cookie.js";
+import { loadSession } from "./session/load.js";
 import { RecordCodec } from "./session/record.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import { TokenStore } from "./session/store.js";
@@ -128,34 +129,21 @@ interface Parts {
   readonly warn: (message: string) => void;
 }
 
-/** express-session on the way in; on the way out our own answer, which is sent after the session is saved. */
+/** The session is loaded on the way in; on the way out it is saved before the answer is sent. */
 function makeMiddleware({ settings, store, keyring, now, warn }: Parts): RequestHandler {
-  const { cookie: cookieSettings } = settings.tokenizer;
-  const secrets = secretsOf(settings, keyring);
-  const cookie = new SessionCookie(cookieSettings, secrets, warn);
+  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
-  const { generate } = store;
-  const load = session({
-    store,
-    secret: [...secrets],
-    name: cookieSettings.name,
-    cookie: cookieOptions(settings),
-    resave: false,
-    saveUninitialized: false,
-  });
-  // Somebody who gave the store to a session() of their own meanwhile is not overruled.
-  if (generate) store.generate = generate;
+  const signing = { store, sealer, now };
   const warnOfProxy = proxyWarning(warn);
 
   return function sessions(req, res, next) {
     if (req.session) return next(mountedTwice());
+    if (!cookie.isInPath(req)) return next();
     warnOfProxy(req);
-    loadSession(load, req, res, (error, cookieId) => {
-      // Outside of the cookie's path there is no session.
-      if (error || !req.session) return next(error);
+    loadSession(req, { store, cookie }, (error, cookieId) => {
+      if (error) return next(error);
       exposeCredentials(req, sealer);
-      const signing = { store, sealer, now };
       let signedOut = false;
       let isExposed = false;
       req.sessionEnded = cookieId !== undefined && cookieId !== req.sessionID;
@@ -185,37 +173,6 @@ function makeMiddleware({ settings, store, keyring, now, warn }: Parts): Request
   };
 }
 
-/**
- * Lets express-session load the session, and takes its hands off the response again: it would send the
- * headers first and save then.
- */
-function loadSession(
-  load: RequestHandler,
-  req: Request,
-  res: Response,
-  done: (error: unknown, cookieId: string | undefined) => void,
-): void {
-  const { end, writeHead } = res;
-  const showCookies = hideParsedCookies(req);
-  let cookieId: string | undefined;
-  load(req, res, (error?: unknown) => {
-    Object.assign(res, { end, writeHead });
-    showCookies();
-    done(error, cookieId);
-  });
-  showCookies();
-  // Without a rightly signed cookie it has made a new session by now, and called back.
-  cookieId = req.session ? undefined : req.sessionID;
-}
-
-/** express-session would also take a session id that cookie-parser checked, with a secret that is not ours. */
-function hideParsedCookies(req: Request): () => void {
-  const { cookies, signedCookies } = req;
-  if (!cookies && !signedCookies) return () => {};
-  Object.assign(req, { cookies: undefined, signedCookies: undefined });
-  return () => Object.assign(req, { cookies, signedCookies });
-}
-
 function keyringOf({ tokenizer: { safe_password, salt } }: Settings): Promise<Keyring | undefined> {
   const [first, ...older] = [safe_password ?? []].flat();
   return first === undefined ? Promise.resolve(undefined) : makeKeyring([first, ...older], salt);
@@ -228,7 +185,7 @@ function secretsOf({ tokenizer: { cookie } }: Settings, keyring: Keyring | undef
   return [first, ...older];
 }
 
-function cookieOptions({ tokenizer: { cookie } }: Settings): session.CookieOptions {
+function cookieOptions({ tokenizer: { cookie } }: Settings): CookieOptions {
   const { secure, same_site, path, domain } = cookie;
   return { httpOnly: true, secure, sameSite: same_site, path, ...(domain === undefined ? {} : { domain }) };
 }

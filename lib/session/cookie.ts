@@ -1,7 +1,11 @@
-/** The session's cookie: what it carries, when it is sent, and how it is taken back. */
-import { sign } from "cookie-signature";
+/** The session's cookie: what it carries, how it is read and sent, and how it is taken back. */
+import { parse } from "cookie";
+import { sign, unsign } from "cookie-signature";
 import type { CookieOptions, Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
+
+/** Marks a signed value. The format is express-session's, so that cookies outlive a change of middleware. */
+const SIGNED = "s:";
 
 /**
  * A browser-session cookie. It has no Max-Age and never rolls, or a slow answer would set a dead cookie
@@ -18,6 +22,25 @@ export class SessionCookie {
     this.#settings = settings;
     this.#secrets = secrets;
     this.#warn = warn;
+  }
+
+  /** Whether the request is for the cookie's path: outside of it there is no session. */
+  isInPath(req: Request): boolean {
+    const { path } = this.#settings;
+    return path === "/" || pathOf(req.originalUrl).startsWith(path);
+  }
+
+  /** The session id that the request's cookie names; nothing without a cookie that is rightly signed. */
+  read(req: Request): string | undefined {
+    const header = req.headers.cookie;
+    const value = header === undefined ? undefined : parse(header)[this.#settings.name];
+    if (!value?.startsWith(SIGNED)) return undefined;
+    const signed = value.slice(SIGNED.length);
+    for (const secret of this.#secrets) {
+      const id = unsign(signed, secret);
+      if (id) return id;
+    }
+    return undefined;
   }
 
   /** Sends the cookie of a session. A `secure` cookie is not sent where the browser would refuse it. */
@@ -37,9 +60,8 @@ export class SessionCookie {
     return !req.headers.cookie?.includes(encodeURIComponent(this.#valueOf(sessionId)));
   }
 
-  /** `s:` marks a signed value; the format is express-session's, which reads it. */
   #valueOf(sessionId: string): string {
-    return `s:${sign(sessionId, this.#secrets[0])}`;
+    return `${SIGNED}${sign(sessionId, this.#secrets[0])}`;
   }
 
   #attributes(req: Request): CookieOptions {
@@ -56,4 +78,9 @@ export class SessionCookie {
         'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine use secure: auto.',
     );
   }
+}
+
+/** Without the origin that a request through a proxy may name, and without the query. */
+function pathOf(url: string): string {
+  return url.replace(/^[a-z][\w+.-]*:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "") || "/";
 }

@@ -1,4 +1,5 @@
 /** express-session's Store over any backend: nothing lost, nothing brought back, nothing claimed. */
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
@@ -85,11 +86,9 @@ type Callback<T = void> = (error?: unknown, result?: T) => void;
 /** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
 const JITTER = 5;
 const MINUTE = 60_000;
+const ID_BYTES = 24;
 
 export class TokenStore extends session.Store {
-  /** Gives the request a new session under a new id. express-session sets it, when it is given the store. */
-  declare generate: (req: Request) => void;
-
   readonly #options: TokenStoreOptions;
   readonly #backend: Backend;
   readonly #turns = new Turns<StoredRecord>();
@@ -143,6 +142,15 @@ export class TokenStore extends session.Store {
       }
       callback(error);
     });
+  }
+
+  /**
+   * Gives the request a new session under a new id: 192 random bits, as express-session's own. A `session()` of the
+   * application's that is given this store puts its own in place of this one.
+   */
+  generate(req: Request): void {
+    req.sessionID = randomBytes(ID_BYTES).toString("base64url");
+    this.createSession(req, { cookie: this.#cookieOf({ maxAge: undefined, expires: 0 }) } as SessionData);
   }
 
   /** Makes the session object; what is known of the loaded data is known of it. */
