@@ -1,5 +1,5 @@
 /** What session ids and user names are called where they must not be known: in the store and in the log. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** Stand before the keys of the two kinds of records. */
 export const SESSION_PREFIX = "session:";
@@ -10,12 +10,12 @@ export const USER_PREFIX = "user:";
  * guessed back.
  */
 export function storageKey(sessionId: string): string {
-  return SESSION_PREFIX + hash(sessionId);
+  return SESSION_PREFIX + digest(sessionId);
 }
 
 /** The key of the record of a user's sessions. Names match exactly. */
 export function userKey(username: string): string {
-  return USER_PREFIX + hash(username);
+  return USER_PREFIX + digest(username);
 }
 
 /** A short name for log lines: the beginning of the hash. */
@@ -23,6 +23,6 @@ export function shortName(key: string): string {
   return key.slice(SESSION_PREFIX.length, SESSION_PREFIX.length + 12);
 }
 
-function hash(text: string): string {
-  return createHash("sha256").update(text, "utf8").digest("base64url");
+function digest(text: string): string {
+  return hash("sha256", text, "base64url");
 }

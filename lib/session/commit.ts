@@ -215,7 +215,7 @@ function isListening(res: Response, listener: unknown): boolean {
 
 function headOf(res: Response): Head {
   const removals = Object.fromEntries(REMOVALS.map((name) => [name, Reflect.get(res, name)]));
-  return { statusCode: res.statusCode, statusMessage: res.statusMessage, headers: { ...res.getHeaders() }, removals };
+  return { statusCode: res.statusCode, statusMessage: res.statusMessage, headers: res.getHeaders(), removals };
 }
 
 function restore(res: Response, { statusCode, statusMessage, headers, removals }: Head): void {

@@ -1,5 +1,5 @@
 /** What is remembered beside a session object, so that its next save knows what it is a change to. */
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import session, { type Session, type SessionData } from "express-session";
 import type { Expected, StoredRecord } from "../backends/backend.js";
 import { type RecordHead, type SessionRecord, textOf } from "./record.js";
@@ -76,9 +76,9 @@ export function withMaxAge(head: RecordHead, mine: Snapshot, known: Known | unde
   return mine.maxAge === undefined ? rest : { ...rest, maxAge: mine.maxAge };
 }
 
-/** 128 random bits: unguessable, and never made twice. */
+/** 122 random bits: unguessable, and never made twice. Node draws those of many at once. */
 export function newVersion(): string {
-  return randomBytes(16).toString("base64url");
+  return randomUUID();
 }
 
 /** A Session carries the request that it was made for. */
