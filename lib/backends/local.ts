@@ -14,6 +14,7 @@ import {
   isForbidden,
   loadEngine,
   type OpenDatabase,
+  type Statement,
 } from "./sqlite.js";
 
 export interface LocalOptions {
@@ -77,12 +78,15 @@ export class LocalBackend implements Backend {
     return this.#change(({ statements }) => {
       if (expected === "any") return statements.put.run(key, value, version, expires);
       if (expected === "absent") return statements.add.run(key, value, version, expires, this.#context.now());
-      return statements.replace.run(value, version, expires, key, expected.version, this.#context.now());
+      const { replace, replaceSooner } = statements;
+      return unlessNone([replace, replaceSooner], value, version, expires, key, expected.version, this.#context.now());
     });
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    return this.#change(({ statements }) => statements.touch.run(expires, key, this.#context.now()));
+    return this.#change(({ statements: { touch, touchSooner } }) =>
+      unlessNone([touch, touchSooner], expires, key, this.#context.now()),
+    );
   }
 
   async remove(key: string): Promise<boolean> {
@@ -109,9 +113,13 @@ export class LocalBackend implements Backend {
     for (let dropped = 0, step = 10; ; ) {
       const limit = step;
       const start = performance.now();
-      const { changes } = await this.#run(({ statements }) => statements.prune.run(now, limit), true);
-      dropped += Number(changes);
-      if (Number(changes) < limit) return dropped;
+      const [filed, gone] = await this.#run(({ statements: { file, prune } }) => {
+        const later = Number(file.run(now, limit).changes);
+        return [later, Number(prune.run(now, limit).changes)] as const;
+      }, true);
+      dropped += gone;
+      // What was due and still lives is filed anew, so what is left of the first records that are due has expired.
+      if (filed + gone < limit) return dropped;
       step = Math.max(1, Math.min(PRUNE_STEP, Math.floor((limit * PRUNE_AIM) / (performance.now() - start))));
       await yieldToLoop();
     }
@@ -225,6 +233,12 @@ export class LocalBackend implements Backend {
     const reason = isBusy(error) ? "another process keeps it locked" : (error as Error).message;
     return new TokenizerError("STORE_UNAVAILABLE", `The database ${this.#file} failed: ${reason}.`, { cause: error });
   }
+}
+
+/** The outcome of the first statement that changes something, or else of the last. */
+function unlessNone([usual, other]: readonly [Statement, Statement], ...values: Array<string | number>) {
+  const outcome = usual.run(...values);
+  return Number(outcome.changes) > 0 ? outcome : other.run(...values);
 }
 
 /** Device and inode; nothing when the file is gone, or its folder is none any more. */

@@ -559,6 +559,22 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
     },
   ],
   [
+    "prune looks at a record when its first end has come",
+    "prune: goes by a record's last end, whether it came sooner or later than the one before",
+    class extends MemoryBackend {
+      readonly #first = new Map<string, number>();
+      override write(key: string, record: StoredRecord, expected: Expected) {
+        if (!this.#first.has(key)) this.#first.set(key, record.expires);
+        return super.write(key, record, expected);
+      }
+      override async prune() {
+        const isDue = (key: string) => (this.#first.get(key) ?? 0) <= this.now();
+        const over = [...this.place.records.keys()].filter((key) => isDue(key) && !this.live(key));
+        return over.filter((key) => this.place.records.delete(key)).length;
+      }
+    },
+  ],
+  [
     "close is silent: calls go on",
     "close: a later read throws STORE_CLOSED",
     class extends MemoryBackend {

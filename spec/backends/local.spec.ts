@@ -626,6 +626,21 @@ describe.each(ENGINES)("on %s", (engine) => {
       });
       expect(readFileSync(file()).equals(before)).toBe(true);
     });
+
+    test("of a release whose tables are others is refused", async () => {
+      const backend = make(engine);
+      await backend.write("k", record(), "any");
+      await backend.close();
+      const open = await loadEngine(engine);
+      const database = open(file());
+      database.exec("PRAGMA user_version = 7");
+      database.close();
+      expect(await refusal(make(engine).open())).toEqual({
+        code: "STORE_UNUSABLE",
+        status: 503,
+        message: `${file()} was made by another release of express-tokenizer, which keeps its tables otherwise. Use that release, or name another folder in tokenizer.path (everybody signs in again).`,
+      });
+    });
   });
 
   describe("67: while running", () => {

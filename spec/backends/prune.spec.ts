@@ -42,10 +42,9 @@ async function open(stored: number, expiring: number): Promise<LocalBackend> {
   database.exec(`
     PRAGMA synchronous = OFF;
     WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${stored - 1})
-    INSERT INTO records (key, value, version, expires)
-    SELECT 'session:' || hex(randomblob(16)), printf('%.*c', 300, 'x'), hex(randomblob(12)),
-      ${start} + ${STEP} * iif(n % ${stored / expiring} = 0, n / ${stored / expiring} % ${ROUNDS}, ${ROUNDS + 1}) + abs(random() % ${STEP - 10_000})
-      FROM numbers;
+    INSERT INTO records (key, value, version, expires, due)
+    SELECT 'session:' || hex(randomblob(16)), printf('%.*c', 300, 'x'), hex(randomblob(12)), expires, expires
+      FROM (SELECT ${start} + ${STEP} * iif(n % ${stored / expiring} = 0, n / ${stored / expiring} % ${ROUNDS}, ${ROUNDS + 1}) + abs(random() % ${STEP - 10_000}) AS expires FROM numbers);
     PRAGMA wal_checkpoint(TRUNCATE);
   `);
   database.close();
