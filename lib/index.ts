@@ -3,6 +3,7 @@ import "./request.js";
 
 export type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backends/backend.js";
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
+export type { TokenizerEvent, TokenizerEvents } from "./events.js";
 export { type ListedSession, TokenStore, type TokenStoreEvents, type TokenStoreOptions } from "./session/store.js";
 export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users.js";
 export type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";

@@ -1,5 +1,5 @@
 /** Settings in, middleware out: makes the parts and joins them. */
-import type { Request, RequestHandler } from "express";
+import type { NextFunction, Request, RequestHandler } from "express";
 import type { CookieOptions } from "express-session";
 import type { Backend } from "./backends/backend.js";
 import { makeBackend } from "./backends/open.js";
@@ -7,6 +7,7 @@ import { CredentialsSealer } from "./credentials/credentials.js";
 import { type Keyring, makeKeyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
 import { TokenizerError } from "./errors.js";
+import { tell } from "./events.js";
 import { commitBeforeAnswer } from "./session/commit.js";
 import { SessionCookie } from "./session/cookie.js";
 import { loadSession } from "./session/load.js";
@@ -142,7 +143,7 @@ function makeMiddleware({ settings, store, keyring, now, warn }: Parts): Request
     if (!cookie.isInPath(req)) return next();
     warnOfProxy(req);
     loadSession(req, { store, cookie }, (error, cookieId) => {
-      if (error) return next(error);
+      if (error) return refuse(error, next);
       exposeCredentials(req, sealer);
       let signedOut = false;
       let isExposed = false;
@@ -166,11 +167,16 @@ function makeMiddleware({ settings, store, keyring, now, warn }: Parts): Request
             cookie.send(req, res, current.id);
           }
         },
-        refuse: next,
+        refuse: (error) => refuse(error, next),
       });
       next();
     });
   };
+}
+
+function refuse(error: unknown, next: NextFunction): void {
+  tell("refuse", () => ({ code: error instanceof TokenizerError ? error.code : undefined }));
+  next(error);
 }
 
 function keyringOf({ tokenizer: { safe_password, salt } }: Settings): Promise<Keyring | undefined> {

@@ -2,6 +2,8 @@
 import type { Request } from "express";
 import type { CredentialsSealer } from "../credentials/credentials.js";
 import { TokenizerError } from "../errors.js";
+import { tell } from "../events.js";
+import { shortName, storageKey } from "../session-id.js";
 import type { TokenStore } from "./store.js";
 
 export interface SigningContext {
@@ -35,7 +37,9 @@ export async function signIn(
 /** Removes the session, and gives the request a new one that is saved only if something is put into it. */
 export async function signOut(req: Request, { store }: SigningContext): Promise<void> {
   await exchangeSession(req, store, async (old) => {
-    if (store.isStored(old)) await store.remove(old.id);
+    if (!store.isStored(old)) return;
+    await store.remove(old.id);
+    tell("sign-out", () => ({ session: shortName(storageKey(old.id)), user: old.username }));
   });
 }
 

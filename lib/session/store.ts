@@ -5,6 +5,7 @@ import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import type { Backend, Entry, Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
+import { tell } from "../events.js";
 import { SESSION_PREFIX, shortName, storageKey, USER_PREFIX, userKey } from "../session-id.js";
 import {
   firstExpected,
@@ -218,7 +219,7 @@ export class TokenStore extends session.Store {
   /** Tells that headers go out before a save, if one is due; answers whether it is. */
   announceExposed(session: Session & SessionData): boolean {
     const isDue = this.#isDue(session, snapshot(session));
-    if (isDue) this.#tell("uncommitted", storageKey(session.id));
+    if (isDue) this.#emitLater("uncommitted", storageKey(session.id));
     return isDue;
   }
 
@@ -280,7 +281,9 @@ export class TokenStore extends session.Store {
 
   /** Ends those of the user's sessions that are meant; answers how many. */
   async endSessionsOf(username: string, isMeant: (handle: ListedHandle) => boolean): Promise<number> {
-    return this.#timed((deadline) => this.#users.end(userKey(username), isMeant, deadline));
+    const count = await this.#timed((deadline) => this.#users.end(userKey(username), isMeant, deadline));
+    tell("revoke", () => ({ user: username, count }));
+    return count;
   }
 
   /** Ends the sessions of all users, each within `store_timeout`; answers how many. */
@@ -292,6 +295,7 @@ export class TokenStore extends session.Store {
         count += await this.#timed((deadline) => this.#users.end(key, () => true, deadline));
       }
     }
+    tell("revoke", () => ({ user: undefined, count }));
     return count;
   }
 
@@ -320,7 +324,18 @@ export class TokenStore extends session.Store {
   }
 
   async #load(sid: string): Promise<SessionData | undefined> {
+    const start = performance.now();
     const key = storageKey(sid);
+    const data = await this.#read(sid, key);
+    tell("load", () => ({
+      session: shortName(key),
+      found: data !== undefined,
+      milliseconds: performance.now() - start,
+    }));
+    return data;
+  }
+
+  async #read(sid: string, key: string): Promise<SessionData | undefined> {
     const stored = await this.#timed((deadline) => deadline.race(this.#backend.read(key)));
     const codec = await this.#options.codec;
     const record = stored && codec.decode(sid, stored.value);
@@ -346,13 +361,16 @@ export class TokenStore extends session.Store {
       const known = this.#known.get(session);
       if (known?.gone || (known && isSaved(known, mine))) return;
       if (!known && mine.isLetGo) return this.#discard(key);
+      const start = performance.now();
       const save: Save = { sid, key, known, mine, head: this.#headOf(mine, known), deadline, line, codec };
       const expected = firstExpected(known, session);
       const written = isSignIn(mine, known)
         ? await this.#writeListed(save, expected, label)
         : await this.#write(save, expected);
-      if (written) this.#known.set(session, written);
-      else this.#discard(key, known);
+      if (written) {
+        this.#known.set(session, written);
+        tell("save", () => ({ session: shortName(key), milliseconds: performance.now() - start }));
+      } else this.#discard(key, known);
       await this.#unlist(known?.head, written?.head, deadline);
     });
   }
@@ -364,7 +382,11 @@ export class TokenStore extends session.Store {
     const handle = { id: newHandle(), key, created: this.#options.now(), label };
     await this.#users.add(userKey(user), handle, deadline);
     const written = await this.#write({ ...save, head: { ...save.head, user, handle: handle.id } }, expected);
-    if (!written || (await this.#users.confirm(userKey(user), handle.id, deadline))) return written;
+    if (!written) return undefined;
+    if (await this.#users.confirm(userKey(user), handle.id, deadline)) {
+      tell("sign-in", () => ({ session: shortName(key), user }));
+      return written;
+    }
     await deadline.race(this.#backend.remove(key));
     throw new TokenizerError("SESSION_REVOKED", "The user's sessions were ended during this sign-in. Sign in again.");
   }
@@ -399,6 +421,7 @@ export class TokenStore extends session.Store {
     for (let tries = 1; ; tries++) {
       if (current) {
         record = this.#merge(save, current);
+        tell("merge", () => ({ session: shortName(key) }));
         expected = { version: current.version };
       }
       const value = codec.encode(sid, record);
@@ -413,6 +436,7 @@ export class TokenStore extends session.Store {
       // A write whose answer was lost may meet itself.
       if (current?.version === stored.version) return knownAfter(mine, record, stored);
       if (!current) return undefined;
+      tell("conflict", () => ({ session: shortName(key) }));
       await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
       await deadline.check();
     }
@@ -456,6 +480,7 @@ export class TokenStore extends session.Store {
         if (user !== undefined) await this.#users.keep(userKey(user), idle, deadline);
         await this.#turns.take(key, deadline, () => this.#backend.touch(key, expires));
       });
+      tell("touch", () => ({ session: shortName(key) }));
     } catch (error) {
       if (this.#closed) return;
       this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
@@ -546,11 +571,12 @@ export class TokenStore extends session.Store {
 
   #discard(key: string, known?: Known): void {
     if (known) known.gone = true;
-    this.#tell("discard", key);
+    tell("discard", () => ({ session: shortName(key) }));
+    this.#emitLater("discard", key);
   }
 
   /** Not at once: what a listener throws is no failed save. */
-  #tell(event: keyof TokenStoreEvents, key: string): void {
+  #emitLater(event: keyof TokenStoreEvents, key: string): void {
     process.nextTick(() => this.emit(event, { session: shortName(key) }));
   }
 
