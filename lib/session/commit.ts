@@ -24,6 +24,8 @@ export interface CommitHooks {
  * Headers that the handler sends by hand (`writeHead`, `flushHeaders`) go out at once, before the save.
  */
 export function commitBeforeAnswer(res: Response, hooks: CommitHooks): void {
+  // An upgrade has no answer: ws's examples give it an empty object, and Socket.IO one that takes no more than headers.
+  if (typeof res.getHeaders !== "function") return;
   const answer = new Answer(res, hooks);
   const { write, end, writeHead, flushHeaders, on } = res;
 
