@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { afterEach, beforeAll, beforeEach, expect, jest, test } from "@jest/globals";
-import type { Request, Response } from "express";
+import type { Request, RequestHandler, Response } from "express";
 import type { SessionData } from "express-session";
 import { WebSocket, WebSocketServer } from "ws";
 import { LocalBackend } from "../../lib/backends/local.js";
@@ -51,7 +51,7 @@ function serveSockets(server: ReturnType<typeof createServer>, sessions: Tokeniz
 
   server.on("upgrade", (req: Request, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
-    const res = (isBare ? {} : new ServerResponse(req)) as Response;
+    const res = new ServerResponse(req) as Response; // there is no answer, but a middleware wants one
     sessions(req, res, (error) => {
       if (error) socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
       else if (!req.session.username) socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
@@ -76,7 +76,10 @@ beforeAll(async () => {
   const server = createServer();
   app = await startApp({
     serve: (app) => server.on("request", app),
-    routes: (_app, sessions) => serveSockets(server, sessions),
+    routes(_app, sessions) {
+      const load: RequestHandler = (req, res, next) => sessions(req, isBare ? ({} as Response) : res, next);
+      serveSockets(server, Object.assign(load, sessions));
+    },
   });
 });
 
