@@ -162,20 +162,6 @@ test("what a socket changes is saved, and merged with what a request changes mea
   expect((await visitor.get("/session")).body.opened).toEqual(ADA);
 });
 
-test("50 messages and 50 requests at once: none of the requests' keys is lost", async () => {
-  const ws = await connected();
-  const isLast = new Promise<void>((resolve) => {
-    let count = 0;
-    ws.on("message", () => ++count === 50 && resolve());
-  });
-  const keys = Array.from({ length: 50 }, (_, n) => `key${n}`);
-  for (const [n] of keys.entries()) ws.send(String(n));
-  await Promise.all([isLast, ...keys.map((key) => visitor.post("/set", { [key]: true }))]);
-  const { values } = (await visitor.get("/session")).body;
-  expect(Object.keys(values).filter((key) => key.startsWith("key"))).toHaveLength(50);
-  expect(values.drawn).toEqual(expect.any(Number));
-});
-
 test("a save that the store refuses is told, and the process lives", async () => {
   const ws = await connected();
   const write = jest.spyOn(LocalBackend.prototype, "write").mockRejectedValueOnce(new Error("The disk is full."));
