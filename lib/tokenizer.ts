@@ -238,7 +238,8 @@ async function prune(store: TokenStore, warn: (message: string) => void): Promis
 function proxyWarning(warn: (message: string) => void): (req: Request) => void {
   let isWarned = false;
   return (req) => {
-    if (isWarned || req.secure || !/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
+    // Of an upgrade Express was not asked.
+    if (isWarned || req.secure !== false || !/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
     isWarned = true;
     warn(
       "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +

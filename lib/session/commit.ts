@@ -24,6 +24,8 @@ export interface CommitHooks {
  * Headers that the handler sends by hand (`writeHead`, `flushHeaders`) go out at once, before the save.
  */
 export function commitBeforeAnswer(res: Response, hooks: CommitHooks): void {
+  // An upgrade has no answer: ws's examples give it an empty object, and Socket.IO one that takes no more than headers.
+  if (typeof res.getHeaders !== "function") return;
   const answer = new Answer(res, hooks);
   const { write, end, writeHead, flushHeaders, on } = res;
 
@@ -40,6 +42,9 @@ export function commitBeforeAnswer(res: Response, hooks: CommitHooks): void {
   res.flushHeaders = () => {
     if (!answer.isDeaf) Reflect.apply(flushHeaders, res, []);
   };
+  const flush: unknown = Reflect.get(res, "flush");
+  if (typeof flush === "function")
+    Object.assign(res, { flush: () => answer.flush(() => Reflect.apply(flush, res, [])) });
   res.on = res.addListener = ((event: string, listener: (...args: unknown[]) => void) => {
     const result = Reflect.apply(on, res, [event, listener]);
     if (event === "drain" && !isListening(res, listener)) answer.strayDrainListeners.push(listener);
@@ -124,6 +129,12 @@ class Answer {
     send();
   }
 
+  /** What compression keeps back to press it better goes out, after what is held here. */
+  flush(send: () => unknown): void {
+    if (this.#isHeld) this.#queue(() => void send());
+    else if (!this.#isLeftover()) send();
+  }
+
   get #isHeld(): boolean {
     return this.#state === "held";
   }
@@ -154,7 +165,7 @@ class Answer {
     this.#state = "sent";
     const results = this.#held.map((send) => send());
     this.#held = [];
-    if (!this.#isEnded && results.at(-1) !== false) this.#drain();
+    if (!this.#isEnded && !results.includes(false)) this.#drain();
   }
 
   #drain(): void {

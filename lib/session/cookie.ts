@@ -16,6 +16,7 @@ export class SessionCookie {
   readonly #secrets: readonly [string, ...string[]];
   readonly #warn: (message: string) => void;
   #isWarned = false;
+  #isWarnedOfOthers = false;
 
   /** @param secrets the first signs, all are accepted */
   constructor(settings: CookieSettings, secrets: readonly [string, ...string[]], warn: (message: string) => void) {
@@ -24,10 +25,10 @@ export class SessionCookie {
     this.#warn = warn;
   }
 
-  /** Whether the request is for the cookie's path: outside of it there is no session. */
+  /** Whether the request is for the cookie's path: outside of it there is no session. An upgrade is none of Express's. */
   isInPath(req: Request): boolean {
     const { path } = this.#settings;
-    return path === "/" || pathOf(req.originalUrl).startsWith(path);
+    return path === "/" || pathOf(req.originalUrl ?? req.url).startsWith(path);
   }
 
   /** The session id that the request's cookie names; nothing without a cookie that is rightly signed. */
@@ -45,13 +46,15 @@ export class SessionCookie {
 
   /** Sends the cookie of a session. A `secure` cookie is not sent where the browser would refuse it. */
   send(req: Request, res: Response, sessionId: string): void {
-    if (this.#settings.secure === true && !req.secure) this.#warnInsecure();
+    if (!isExpress(res)) this.#warnOfOthers();
+    else if (this.#settings.secure === true && !req.secure) this.#warnInsecure();
     else res.cookie(this.#settings.name, this.#valueOf(sessionId), this.#attributes(req));
   }
 
   /** Takes the cookie back from the browser. */
   clear(req: Request, res: Response): void {
-    res.clearCookie(this.#settings.name, this.#attributes(req));
+    if (!isExpress(res)) this.#warnOfOthers();
+    else res.clearCookie(this.#settings.name, this.#attributes(req));
   }
 
   /** Whether the cookie that came with the request was signed with a secret that is on its way out. */
@@ -70,6 +73,16 @@ export class SessionCookie {
     return domain === undefined ? attributes : { ...attributes, domain };
   }
 
+  /** Without Express nobody knows whether a proxy spoke TLS, so nobody knows whether the cookie is to be secure. */
+  #warnOfOthers(): void {
+    if (this.#isWarnedOfOthers) return;
+    this.#isWarnedOfOthers = true;
+    this.#warn(
+      "The session's cookie is not sent with an answer that is not Express's (of Socket.IO's polling, say): " +
+        "begin and end sessions in routes of Express.",
+    );
+  }
+
   #warnInsecure(): void {
     if (this.#isWarned) return;
     this.#isWarned = true;
@@ -78,6 +91,10 @@ export class SessionCookie {
         'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine use secure: auto.',
     );
   }
+}
+
+function isExpress(res: Response): boolean {
+  return typeof res.cookie === "function";
 }
 
 /** Without the origin that a request through a proxy may name, and without the query. */

@@ -1,0 +1,101 @@
+/** What docs/ shows is what runs: settings load, code is that of the specs named, and what is to be copied compiles. */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { SourceTextModule } from "node:vm";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { loadSettings } from "../lib/settings/load.js";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const DOCS = join(ROOT, "docs");
+const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
+const run = promisify(execFile);
+
+/** Inside of the project, where the package's own name means the built package. */
+mkdirSync(join(ROOT, ".cache"), { recursive: true });
+const folder = mkdtempSync(join(ROOT, ".cache", "docs-"));
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const read = (name: string) => readFileSync(join(DOCS, name), "utf8");
+
+function blocksOf(text: string, language: string): string[] {
+  const blocks = [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)].filter(([, name]) => name === language);
+  return blocks.map(([, , code = ""]) => code);
+}
+
+/** How far a line is set in depends on what is around it. */
+function unindented(code: string): string {
+  return code.replace(/^ +/gm, "");
+}
+
+describe("beside.md", () => {
+  const sections = read("beside.md").split(/^## /m).slice(1);
+
+  test.each(sections.map((section) => [section.split("\n", 1).join(), section] as const))(
+    "%s: as in its spec",
+    (_name, section) => {
+      const [, spec = ""] = /Shown by \[[^\]]+\]\((.*?)\)/.exec(section) ?? [];
+      const source = unindented(readFileSync(join(DOCS, spec), "utf8"));
+      for (const block of blocksOf(section, "ts")) expect(source).toContain(unindented(block));
+    },
+  );
+
+  test("every spec of spec/beside has its section", () => {
+    const named = sections.map((section) => /spec\/beside\/(.*?)\)/.exec(section)?.[1]);
+    expect(named.sort()).toEqual(readdirSync(join(ROOT, "spec/beside")).sort());
+  });
+});
+
+describe("migration.md", () => {
+  const text = read("migration.md");
+
+  test("what is there afterwards compiles", async () => {
+    const files = blocksOf(text, "ts").map((code, n) => {
+      writeFileSync(join(folder, `after-${n}.mts`), code);
+      return `after-${n}.mts`;
+    });
+    expect(files).not.toEqual([]);
+    const flags = [
+      "--strict",
+      "--noEmit",
+      "--skipLibCheck",
+      "--pretty",
+      "false",
+      "--module",
+      "nodenext",
+      "--types",
+      "node",
+    ];
+    const outcome = await run(process.execPath, [TSC, "--ignoreConfig", ...flags, ...files], { cwd: folder }).catch(
+      (failure: { stdout: string }) => failure,
+    );
+    expect(outcome.stdout).toBe("");
+  });
+
+  test("what was there before is JavaScript", () => {
+    for (const code of blocksOf(text, "js")) expect(() => new SourceTextModule(code)).not.toThrow();
+  });
+
+  test("what copies sessions is what its spec runs", () => {
+    const [copying = ""] = /^function copySession[\s\S]*?^}$/m.exec(text) ?? [];
+    expect(copying).toContain("store.set");
+    expect(readFileSync(join(ROOT, "spec/migration.spec.ts"), "utf8")).toContain(copying);
+  });
+});
+
+const settings = readdirSync(DOCS).flatMap((name) =>
+  blocksOf(read(name), "yaml").map((text, n) => ({ name, number: n + 1, text })),
+);
+
+test.each(settings)("$name: the settings of its example $number are right, also in production", ({ text }) => {
+  const file = join(folder, "settings.yml");
+  writeFileSync(file, text.replaceAll("…", "x".repeat(32)), { mode: 0o600 });
+  const warnings: string[] = [];
+  loadSettings(file, { log: { warn: (line) => warnings.push(line) }, env: { NODE_ENV: "production" } });
+  expect(warnings).toEqual([]);
+});
