@@ -38,7 +38,7 @@ The exit code is 0 when all of that works, also with warnings.`,
     if (!values.json) printSettings(rows, io);
 
     const timeout = settings.tokenizer.store_timeout * 1000;
-    const timings = await measure(makeBackend(settings.tokenizer, { now: Date.now, timeout, warn }), io);
+    const timings = await measure(makeBackend(settings, { now: Date.now, timeout, warn }), io);
     if (values.json) printJson(rows, timings, warnings, io);
     else printTimings(timings, warnings, io);
     for (const { operation, error } of timings) if (error !== undefined) io.tell(`${operation}: ${error}`);
