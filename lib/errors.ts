@@ -2,9 +2,9 @@
 
 /** What went wrong, in a word that does not change between releases. */
 export type TokenizerErrorCode =
-  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself. */
+  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself; of a `module`'s file, by `ready`. */
   | "SETTINGS_INVALID"
-  /** The backend needs a package that is not installed; the message says which. */
+  /** The backend, or one of your own, needs a package that is not installed; the message says which. */
   | "PACKAGE_MISSING"
   /** The backend is there, but must not or cannot be used: a folder of somebody else's, a damaged file, a missing table. */
   | "STORE_UNUSABLE"

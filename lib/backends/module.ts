@@ -144,7 +144,7 @@ export class ModuleBackend implements Backend {
 
   #explain(method: string, error: unknown): TokenizerError {
     if (error instanceof TokenizerError) return error;
-    const reason = AT_START.has(method) ? `: ${reasonOf(error)}` : ". What it threw is this error's cause.";
+    const reason = AT_START.has(method) ? `: ${reasonOf(error)}` : "; what it threw is this error's cause";
     const message = `${nameOf(this.#options)}: the backend failed in ${method}${reason}`;
     return new TokenizerError("STORE_UNAVAILABLE", message, { cause: error });
   }
