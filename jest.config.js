@@ -25,6 +25,7 @@ export default {
   },
   moduleNameMapper: {
     "^express-tokenizer$": "<rootDir>/lib/index.ts",
+    "^express-tokenizer/backend-contract$": "<rootDir>/lib/backends/contract.ts",
     "^(\\.{1,2}/.*)\\.js$": "$1",
   },
   watchman: false,

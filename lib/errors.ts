@@ -2,11 +2,9 @@
 
 /** What went wrong, in a word that does not change between releases. */
 export type TokenizerErrorCode =
-  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself. */
+  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself; of a `module`'s file, by `ready`. */
   | "SETTINGS_INVALID"
-  /** The settings are right, but ask for something that this release does not have. */
-  | "NOT_BUILT"
-  /** The backend needs a package that is not installed; the message says which. */
+  /** The backend, or one of your own, needs a package that is not installed; the message says which. */
   | "PACKAGE_MISSING"
   /** The backend is there, but must not or cannot be used: a folder of somebody else's, a damaged file, a missing table. */
   | "STORE_UNUSABLE"
@@ -43,7 +41,6 @@ interface TokenizerErrorOptions {
 /** Codes that are the application's own mistake rather than a backend's failure. */
 const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErrorCode>([
   "SETTINGS_INVALID",
-  "NOT_BUILT",
   "PACKAGE_MISSING",
   "SESSION_UNSERIALIZABLE",
   "SESSION_TOO_LARGE",

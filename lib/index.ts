@@ -1,7 +1,7 @@
 /** The public names. */
 import "./request.js";
 
-export type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backends/backend.js";
+export type { Backend, BackendContext, BackendFactory, Entry, Expected, StoredRecord } from "./backends/backend.js";
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
 export type { TokenizerEvent, TokenizerEvents } from "./events.js";
 export { type ListedSession, TokenStore, type TokenStoreEvents, type TokenStoreOptions } from "./session/store.js";

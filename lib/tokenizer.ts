@@ -16,7 +16,7 @@ import { signIn, signOut } from "./session/sign-in.js";
 import { TokenStore } from "./session/store.js";
 import { Deadline } from "./session/turns.js";
 import { Users } from "./session/users.js";
-import { loadSettings } from "./settings/load.js";
+import { type LoadedSettings, loadSettings } from "./settings/load.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";
 
 export interface TokenizerOptions {
@@ -56,7 +56,7 @@ const PRUNE_INTERVAL = MINUTE;
  *
  * @param source the settings: a file's path, or an object, which leaves the environment alone.
  *   Default: the file that `TOKENIZER_SETTINGS` names, else `settings.yml` in the working directory.
- * @throws TokenizerError `SETTINGS_INVALID` with all faults at once; `NOT_BUILT`
+ * @throws TokenizerError `SETTINGS_INVALID` with all faults at once
  *
  * @example
  * const sessions = tokenizer("settings.yml");
@@ -74,12 +74,12 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
 
 /** The same from settings that are loaded already. */
 export function makeTokenizer(
-  settings: Settings,
+  settings: LoadedSettings,
   { now, warn }: { now: () => number; warn: (message: string) => void },
 ): Tokenizer {
   const { tokenizer: section } = settings;
   const storeTimeout = section.store_timeout * SECOND;
-  const backend = makeBackend(section, { now, timeout: storeTimeout, warn });
+  const backend = makeBackend(settings, { now, timeout: storeTimeout, warn });
   const keyring = keyringOf(settings);
   const codec = keyring.then((keys) => new RecordCodec(keys, section.encrypt === "session"));
   const store = new TokenStore({
@@ -103,7 +103,10 @@ export function makeTokenizer(
   const ready = Promise.all([made, codec, withDeadline(storeTimeout, backend.open())]).then(() => {});
   // Whoever awaits it gets the rejection; whoever does not gets it with each request.
   ready.catch(() => {});
-  const pruning = backend.expiresByItself ? undefined : setInterval(() => prune(store, warn), PRUNE_INTERVAL).unref();
+  const pruning = setInterval(() => {
+    // Asked each time: of a module it is known when it is loaded.
+    if (!backend.expiresByItself) void prune(store, warn);
+  }, PRUNE_INTERVAL).unref();
 
   const sessions: RequestHandler = (req, res, next) => {
     if (serve) serve(req, res, next);

@@ -119,6 +119,29 @@ describe.each([
     expect(outcome.stdout).toMatch(/wrong\.mts\(2,\d+\): error/);
   });
 
+  test("a package of somebody else's is its backend, also one that only import may load", async () => {
+    const own = join(project, "node_modules", "only-import");
+    mkdirSync(own);
+    const manifest = { name: "only-import", type: "module", exports: { import: "./index.js" } };
+    writeFileSync(join(own, "package.json"), JSON.stringify(manifest));
+    writeFileSync(join(own, "index.js"), 'export default () => { throw new Error("this is it"); };');
+    const text = `
+      import { tokenizer } from "express-tokenizer";
+      const section = { type: "module", module: "only-import", safe_password: "only for the package spec" };
+      const sessions = tokenizer({ tokenizer: section });
+      const { message } = await sessions.ready.catch((error) => error);
+      console.log(JSON.stringify(message));`;
+    expect(await answersOf("module.mjs", text)).toMatch(/this is it$/);
+  });
+
+  test("the backend contract can be imported and required, and brings no test runner", async () => {
+    const count = "console.log(JSON.stringify(backendContract.length > 50));";
+    const imported = `import { backendContract } from "express-tokenizer/backend-contract"; ${count}`;
+    expect(await answersOf("contract.mjs", imported)).toBe(true);
+    const required = `const { backendContract } = require("express-tokenizer/backend-contract"); ${count}`;
+    expect(await answersOf("contract.cjs", required)).toBe(true);
+  });
+
   test("the schema and package.json can be imported", async () => {
     const text = `
       const require = (await import("node:module")).createRequire(import.meta.url);
@@ -207,7 +230,18 @@ const CALL_SERVE = `serve(express, tokenizer);\n`;
 /** Every name of the contract, used as its type allows. */
 const TYPED = `
 import express = require("express");
-import { TokenizerError, TokenStore, tokenizer } from "express-tokenizer";
+import { type Backend, type BackendFactory, TokenizerError, TokenStore, tokenizer } from "express-tokenizer";
+import { backendContract, type ContractSubject, type MakeSubject } from "express-tokenizer/backend-contract";
+
+const makeBackend: BackendFactory<{ url: string }> = ({ url }, { now, timeout, warn }) => {
+  warn(url + now() + timeout);
+  return {} as Backend;
+};
+const makeSubject: MakeSubject = async (context): Promise<ContractSubject> => {
+  const backend = await makeBackend({ url: "…" }, context);
+  return { backend, other: backend, expiryGranularity: 1000 };
+};
+export const cases: [string, () => Promise<void>][] = backendContract.map(({ name, run }) => [name, () => run(makeSubject)]);
 
 const sessions = tokenizer({ tokenizer: { type: "local", path: "tokens", safe_password: "only for the package spec" } });
 tokenizer();

@@ -14,10 +14,10 @@
  */
 export interface Backend {
   /** The longest value that a record can have, in bytes of UTF-8. Missing: no limit that a session could meet. */
-  readonly maxValueBytes?: number;
+  readonly maxValueBytes?: number | undefined;
 
   /** Whether the engine drops expired records by itself, so that `prune` is called only when somebody asks for it. */
-  readonly expiresByItself?: boolean;
+  readonly expiresByItself?: boolean | undefined;
 
   /**
    * Reaches the engine once, so that faults show at start. A failure is not final: the methods below
@@ -76,6 +76,21 @@ export interface Entry extends StoredRecord {
  * counts as none), or anything.
  */
 export type Expected = "absent" | "any" | { readonly version: string };
+
+/**
+ * What the default export of a module is that `tokenizer.module` names: makes the backend, and does not reach for the
+ * engine yet. `open` does; until it has succeeded nothing else is called, and it is called again by whoever needs it.
+ *
+ * @param options the settings below `tokenizer.options`, as they stand there: to be checked by whoever knows them
+ *
+ * @example
+ * const makeBackend: BackendFactory<{ url: string }> = ({ url }, context) => new MyBackend(url, context);
+ * export default makeBackend;
+ */
+export type BackendFactory<Options = Readonly<Record<string, unknown>>> = (
+  options: Options,
+  context: BackendContext,
+) => Backend | Promise<Backend>;
 
 /** What every backend is given beside its own settings. */
 export interface BackendContext {

@@ -1,36 +1,50 @@
 /**
- * The backend contract as a table of named cases, for the specs of whoever writes a backend. It needs
- * no test runner:
+ * The backend contract as a table of named cases, for the tests of whoever writes a backend. It is published as
+ * `express-tokenizer/backend-contract`, and belongs to no test runner: `test` is that of node:test, jest or vitest.
  *
  * @example
- * for (const { name, run } of backendContract) {
- *   test(name, () => run(makeSubject));
+ * import { test } from "node:test";
+ * import { backendContract } from "express-tokenizer/backend-contract";
+ * import makeBackend from "./my-backend.js";
+ *
+ * async function makeSubject(context) {
+ *   const url = await startEmptyDatabase();
+ *   return { backend: makeBackend({ url }, context), other: makeBackend({ url }, context) };
  * }
+ *
+ * for (const { name, run } of backendContract) test(name, () => run(makeSubject));
  */
 import assert from "node:assert/strict";
 import { TokenizerError } from "../errors.js";
-import type { Backend, Expected, StoredRecord } from "./backend.js";
+import type { Backend, BackendContext, Expected, StoredRecord } from "./backend.js";
 
-/** Two connections to one place that nothing else uses. The cases close both; what else there is, `dispose` lets go. */
+export type { Backend, BackendContext, BackendFactory, Entry, Expected, StoredRecord } from "./backend.js";
+
+/**
+ * Two connections to one place that is empty and that nothing else uses. The cases open and close both; what else there
+ * is, `dispose` lets go.
+ */
 export interface ContractSubject {
   readonly backend: Backend;
   /** Another connection to the same place, as another process would have it. */
   readonly other: Backend;
-  /** How coarsely the backend keeps `expires`, in milliseconds: 1, or 1000 for an engine that counts seconds. */
-  readonly expiryGranularity: number;
-  /** Called once at the end of the case, after its failure, too. */
-  dispose?(): Promise<void>;
+  /** How coarsely the backend keeps `expires`, in milliseconds: 1000 for an engine that counts seconds. Default 1. */
+  readonly expiryGranularity?: number | undefined;
+  /** Called once at the end of the case, after its failure, too; what it answers is waited for. */
+  dispose?(): unknown;
 }
 
 /**
- * Makes a subject. Both backends must take the time from `now`, which the cases move: what has expired by
- * `now` is absent, even where the engine itself still has it. An engine that expires records by its own clock
+ * Makes a subject, a new one for each case. Both backends must take the time from `context.now`, which the cases move:
+ * what has expired by then is absent, even where the engine itself still has it. An engine that expires records by its own clock
  * finds the times of the cases around the present or after it, so that it never drops one too early; those in
  * the past it may drop at once.
  */
-export type MakeSubject = (options: { now: () => number }) => Promise<ContractSubject>;
+export type MakeSubject = (context: BackendContext) => ContractSubject | Promise<ContractSubject>;
 
+/** One sentence of the contract, or a part of one. */
 export interface ContractCase {
+  /** What it demands; no two have the same. */
   readonly name: string;
   /** Rejects with an assertion that says what the backend did. */
   run(make: MakeSubject): Promise<void>;
@@ -40,6 +54,8 @@ export interface ContractCase {
 const MANY = 613;
 const WRITERS = 20;
 const MINUTE = 60_000;
+/** What one call may take in a case, in milliseconds: machines that test are busy. */
+const TIMEOUT = 10_000;
 /** The last moment that a Date can hold. */
 const END_OF_TIME = 8.64e15;
 
@@ -47,6 +63,7 @@ const KEY = "session:kF3vXzVb1oE0YQxk1v2J0r7j8mKp3sT9uW5yZ-A_bCd";
 const OTHER_KEY = "session:LkF3vXzVb1oE0YQxk1v2J0r7j8mKp3sT9uW5yZ-A_bC";
 
 interface Stage extends ContractSubject {
+  readonly expiryGranularity: number;
   /** A record with a version of its own that ends in ten minutes. */
   record(part?: Partial<StoredRecord>): StoredRecord;
   /** A moment so many minutes from the present of the clock. */
@@ -66,7 +83,9 @@ async function onStage(make: MakeSubject, play: Play): Promise<void> {
   // A whole second, so that no granularity moves a time of a case over another.
   let time = Math.ceil(Date.now() / 1000) * 1000;
   let versions = 0;
-  const subject = await make({ now: () => time });
+  const warn = (message: string) => console.warn(message);
+  const subject = await make({ now: () => time, timeout: TIMEOUT, warn });
+  const { expiryGranularity = 1 } = subject;
   const inMinutes = (minutes: number) => time + minutes * MINUTE;
   const record = (part: Partial<StoredRecord> = {}) => {
     versions += 1;
@@ -83,7 +102,7 @@ async function onStage(make: MakeSubject, play: Play): Promise<void> {
   try {
     await subject.backend.open();
     await subject.other.open();
-    await play({ ...subject, record, inMinutes, pass, put });
+    await play({ ...subject, expiryGranularity, record, inMinutes, pass, put });
   } finally {
     await subject.backend.close();
     await subject.other.close();

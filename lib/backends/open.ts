@@ -1,22 +1,29 @@
 /** From the settings to the backend that they name. */
-import { TokenizerError } from "../errors.js";
-import type { TokenizerSettings } from "../settings/settings.js";
+import { dirname } from "node:path";
+import type { LoadedSettings } from "../settings/load.js";
 import type { Backend, BackendContext } from "./backend.js";
 import { DynamodbBackend } from "./dynamodb.js";
 import { LocalBackend } from "./local.js";
+import { ModuleBackend } from "./module.js";
+import type { ModulePlace } from "./module-factory.js";
 import { RedisBackend } from "./redis.js";
 
-/**
- * Makes the backend; reaching it is its own `open`.
- *
- * @throws TokenizerError `NOT_BUILT`
- */
-export function makeBackend(settings: TokenizerSettings, context: BackendContext): Backend {
-  if (settings.type === "local") return new LocalBackend({ path: settings.path }, context);
-  if (settings.type === "redis") return new RedisBackend(settings, context);
-  if (settings.type === "dynamodb") return new DynamodbBackend({ ...settings, table: settings.table ?? "" }, context);
-  throw new TokenizerError(
-    "NOT_BUILT",
-    `tokenizer.type: ${settings.type} is a right setting, but this release does not have it. Use another tokenizer.type for now.`,
-  );
+/** Makes the backend; reaching it is its own `open`. */
+export function makeBackend(settings: LoadedSettings, context: BackendContext): Backend {
+  const { tokenizer: section } = settings;
+  switch (section.type) {
+    case "local":
+      return new LocalBackend({ path: section.path }, context);
+    case "redis":
+      return new RedisBackend(section, context);
+    case "dynamodb":
+      return new DynamodbBackend({ ...section, table: section.table ?? "" }, context);
+    case "module":
+      return new ModuleBackend({ ...modulePlace(settings), options: { ...section.options } }, context);
+  }
+}
+
+/** With `type: module`: where the module is. */
+export function modulePlace({ tokenizer: { module = "" }, file }: LoadedSettings): ModulePlace {
+  return { module, folder: file === undefined ? process.cwd() : dirname(file) };
 }

@@ -1,6 +1,7 @@
 /** A Redis Cluster: which of its servers keeps a key. */
+
+import { answersOf, within } from "./deadline.js";
 import { Connection } from "./redis-connection.js";
-import { answersOf, within } from "./redis-deadline.js";
 import { type Address, type Dialer, nameOf, parseAddress } from "./redis-dialer.js";
 import { Refusal, timedOut } from "./redis-errors.js";
 import { fixed, type Servers } from "./redis-servers.js";

@@ -1,6 +1,6 @@
 /** A connection to one Redis server that is made again whenever it is needed, and given up when an answer stays out. */
 import { TokenizerError } from "../errors.js";
-import { within } from "./redis-deadline.js";
+import { within } from "./deadline.js";
 import { type Address, type Client, type Dialer, nameOf } from "./redis-dialer.js";
 import { ConnectionFailure, Refusal, timedOut } from "./redis-errors.js";
 

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { isIP } from "node:net";
 import { TokenizerError } from "../errors.js";
 import type { RedisOptions } from "../settings/settings.js";
-import { within } from "./redis-deadline.js";
+import { within } from "./deadline.js";
 import { ConnectionFailure, Refusal } from "./redis-errors.js";
 
 export interface Address {

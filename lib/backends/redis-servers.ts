@@ -1,6 +1,7 @@
 /** Which Redis server to ask: the only one, or the one that Sentinels name. For a Cluster there is `redis-cluster.ts`. */
+
+import { answersOf } from "./deadline.js";
 import { Connection, type Place } from "./redis-connection.js";
-import { answersOf } from "./redis-deadline.js";
 import { type Address, type Dialer, nameOf } from "./redis-dialer.js";
 import { Refusal } from "./redis-errors.js";
 

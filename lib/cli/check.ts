@@ -1,4 +1,5 @@
 /** `check`: the settings in force, and whether and how fast the backend does all that the application asks of it. */
+import { reasonOf } from "../backends/module-factory.js";
 import { makeBackend } from "../backends/open.js";
 import { type Command, type Io, jsonOption, readSettings, settingsOption, warner } from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
@@ -38,13 +39,22 @@ The exit code is 0 when all of that works, also with warnings.`,
     if (!values.json) printSettings(rows, io);
 
     const timeout = settings.tokenizer.store_timeout * 1000;
-    const timings = await measure(makeBackend(settings.tokenizer, { now: Date.now, timeout, warn }), io);
+    const timings = await measure(makeBackend(settings, { now: Date.now, timeout, warn }), io);
+    if (settings.tokenizer.type === "module") tellCauses(timings);
     if (values.json) printJson(rows, timings, warnings, io);
     else printTimings(timings, warnings, io);
     for (const { operation, error } of timings) if (error !== undefined) io.tell(`${operation}: ${error}`);
     return timings.every(isFine) ? 0 : 1;
   },
 };
+
+/** Errors of somebody's own backend are kept back, as they may quote a session; here there is none. */
+function tellCauses(timings: readonly Timing[]): void {
+  for (const timing of timings) {
+    const reason = timing.cause === undefined ? "" : reasonOf(timing.cause);
+    if (timing.error !== undefined && !timing.error.includes(reason)) timing.error += `: ${reason}`;
+  }
+}
 
 function printSettings(rows: readonly Row[], { print }: Io): void {
   for (const { name, text } of rows) print(columns([name, text], [SETTING]));

@@ -10,6 +10,8 @@ export interface Timing {
   readonly milliseconds: number[];
   /** Why it failed. */
   error?: string;
+  /** What the backend threw, where that is not all told. */
+  cause?: unknown;
 }
 
 export const ROUNDS = 20;
@@ -74,6 +76,7 @@ async function time(timing: Timing, work: () => Promise<boolean>): Promise<boole
     if (!isRight) timing.error = "the answer was wrong: the record was not as it had been left a moment before.";
   } catch (error) {
     timing.error = (error as Error).message;
+    timing.cause = (error as Error).cause;
   }
   return isFine(timing);
 }

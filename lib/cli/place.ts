@@ -1,18 +1,33 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
 import { resolve } from "node:path";
+import { fileOf, type ModulePlace } from "../backends/module-factory.js";
+import { modulePlace } from "../backends/open.js";
+import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 
-export function placeOf(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
-  const { type, path, module } = settings;
-  if (type === "local") return `the folder ${resolve(path)}`;
-  if (type === "redis") return redisPlace(settings);
-  return type === "dynamodb" ? dynamodbPlace(settings, env) : `the module ${module}`;
+export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): string {
+  const { tokenizer: section } = settings;
+  switch (section.type) {
+    case "local":
+      return `the folder ${resolve(section.path)}`;
+    case "redis":
+      return redisPlace(section);
+    case "dynamodb":
+      return dynamodbPlace(section, env);
+    case "module":
+      return moduleName(modulePlace(settings));
+  }
 }
 
 /** `host:port`, as in `options.nodes`. */
 export function redisServers({ host, port, options }: TokenizerSettings): readonly string[] {
   const { nodes } = (options ?? {}) as RedisOptions;
   return nodes ?? [`${host.includes(":") ? `[${host}]` : host}:${port}`];
+}
+
+function moduleName(place: ModulePlace): string {
+  const file = fileOf(place);
+  return `the backend of ${file ?? `the package ${place.module}`}`;
 }
 
 function redisPlace(settings: TokenizerSettings): string {

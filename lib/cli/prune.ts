@@ -7,8 +7,8 @@ export const prune: Command = {
   name: "prune",
   summary: "drop expired records from the store",
   description: `Drops the records of sessions that have expired, and tells how many. Expired sessions are over in any case: this
-is about room. The application does it by itself every minute with type: local; Redis and DynamoDB's TTL do it
-themselves, the latter within days. With DynamoDB this reads the whole table.`,
+is about room. The application does it by itself every minute with type: local or module; Redis and DynamoDB's
+TTL do it themselves, the latter within days. With DynamoDB this reads the whole table.`,
   options: { ...settingsOption, ...jsonOption },
   examples: [
     ["prune", "the store of settings.yml"],

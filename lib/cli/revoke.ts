@@ -53,7 +53,7 @@ A session that is not there is a failure, exit code 1; a user who has none is no
   async run(values, io) {
     const target = targetOf(values);
     const settings = readSettings(values, io);
-    const place = placeOf(settings.tokenizer, io.env);
+    const place = placeOf(settings, io.env);
     if (!values.yes && !(await isSure(`End ${target.what}? They are in ${visible(place)}. [y/N] `, io))) {
       io.tell("Nothing was ended.");
       return 1;

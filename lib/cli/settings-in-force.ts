@@ -21,7 +21,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
   return [
     row("file", file),
     row("type", tokenizer.type),
-    row("place", placeOf(tokenizer, env)),
+    row("place", placeOf(settings, env)),
     ...accessTo(tokenizer),
     row("authenticator.type", authenticator.type),
     secretRow("safe_password", tokenizer.safe_password),
@@ -47,6 +47,7 @@ function accessTo({ type, username, password, profile_name, aws_access_key, opti
       ...(ssl ? [row("options.verify", verify), secretRow("options.key", key)] : []),
     ];
   }
+  if (type === "module") return [secretRow("options", options)];
   if (type !== "dynamodb") return [];
   return [row("profile_name", profile_name, profile_name ?? "not set"), secretRow("aws_access_key", aws_access_key)];
 }

@@ -16,7 +16,7 @@ export interface AuthenticatorSettings {
 export interface TokenizerSettings {
   /** Where sessions are kept. Default `local`: a folder of this machine. */
   readonly type: "local" | "redis" | "dynamodb" | "module";
-  /** With `type: module`, which needs it: a path from the settings file (beginning with `.`), or a package. */
+  /** With `type: module`, which needs it: a path (beginning with `.`, or absolute) from the settings file, or a package. */
   readonly module?: string;
   /** Whether this is a cloud installation, where `type: local` is refused. Default: found out from the environment. */
   readonly cloud?: boolean;

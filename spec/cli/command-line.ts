@@ -51,8 +51,8 @@ export async function appAt(place: Place) {
 
 /** The backend that a settings file names, not opened yet. */
 export function backendOf(file: string): Backend {
-  const { tokenizer } = loadSettings(file, { log: console, env: {} });
-  return makeBackend(tokenizer, { now: Date.now, timeout: 2000, warn: () => {} });
+  const settings = loadSettings(file, { log: console, env: {} });
+  return makeBackend(settings, { now: Date.now, timeout: 2000, warn: () => {} });
 }
 
 /** A terminal at which somebody answers every question alike. */

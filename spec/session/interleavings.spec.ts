@@ -290,6 +290,6 @@ describe("two or three writers, in whatever order their calls come: nothing lost
 
 function backendOn(place: Place): Backend {
   const settings = { tokenizer: { ...place, safe_password: "a safe password, for specs" } };
-  const { tokenizer } = loadSettings(settings, { log: { warn: () => {} } });
-  return makeBackend(tokenizer, { now: Date.now, timeout: 10_000, warn: () => {} });
+  const loaded = loadSettings(settings, { log: { warn: () => {} } });
+  return makeBackend(loaded, { now: Date.now, timeout: 10_000, warn: () => {} });
 }
