@@ -130,7 +130,7 @@ describe.each([
   });
 
   // A wrong use is among them, expected not to compile: without types it would. From CommonJS, TypeScript takes `require`
-  // of an ES module with `nodenext` only: node16 is the Node of that number, which could not.
+  // of an ES module with `nodenext` or `node20` only: node16 is the Node of that number, which could not.
   test.each([
     { resolution: "nodenext", module: "nodenext", files: ["app.mts", "app.cts", "readme.mts", "wrong.mts"] },
     { resolution: "node16", module: "node16", files: ["app.mts", "readme.mts", "wrong.mts"] },
