@@ -1,4 +1,4 @@
-// npm test: installs what is missing, then lint, types, build and specs. Arguments go to jest: npm test -- spec/session
+// npm test: installs what is missing, then lint, dead code, types, build and specs. Arguments go to jest: npm test -- spec/session
 import { build } from "./build.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { findNeeds } from "./needs.mjs";
@@ -13,6 +13,7 @@ const { env, leftOut } = step("what the specs need", () => {
 });
 
 step("lint", () => node("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"));
+step("nothing dead", () => node("node_modules/knip/bin/knip.js"));
 step("types", () => node("node_modules/typescript/bin/tsc"));
 step("build", build);
 

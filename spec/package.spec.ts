@@ -12,6 +12,10 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
+const PUBLINT = join(ROOT, "node_modules/publint/src/cli.js");
+const ATTW = join(ROOT, "node_modules/@arethetypeswrong/cli/dist/index.js");
+/** Kilobytes, a fifth above what it is: what was not meant to be packed is larger than that. */
+const LARGEST = { packed: 150, unpacked: 500 };
 const run = promisify(execFile);
 
 interface Manifest {
@@ -19,9 +23,17 @@ interface Manifest {
   optionalDependencies?: Record<string, string>;
 }
 
+interface PackReport {
+  filename: string;
+  size: number;
+  unpackedSize: number;
+  files: { path: string }[];
+}
+
 let folder: string;
 let tarball: string;
 let packed: string[];
+let size: typeof LARGEST;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "express-tokenizer-package-"));
@@ -30,8 +42,9 @@ beforeAll(async () => {
     cwd: ROOT,
   });
   // An array, or in newer releases of npm an object by package.
-  const [report] = Object.values(JSON.parse(stdout)) as [{ filename: string; files: { path: string }[] }];
+  const [report] = Object.values(JSON.parse(stdout)) as [PackReport];
   tarball = join(folder, report.filename);
+  size = { packed: report.size / 1000, unpacked: report.unpackedSize / 1000 };
   packed = report.files.map(({ path }) => path).sort();
 }, 60_000);
 
@@ -57,6 +70,25 @@ describe("the tarball", () => {
       .map((path) => path.replaceAll("\\", "/").replace(/\.ts$/, ""));
     const expected = sources.flatMap((path) => [`dist/${path}.d.ts`, `dist/${path}.js`]).sort();
     expect(packed.filter((path) => path.startsWith("dist/"))).toEqual(expected);
+  });
+
+  test("is small", () => {
+    process.stderr.write(
+      `The tarball: ${size.packed} kB packed, ${size.unpacked} kB unpacked, ${packed.length} files\n`,
+    );
+    expect(size.packed).toBeLessThan(LARGEST.packed);
+    expect(size.unpacked).toBeLessThan(LARGEST.unpacked);
+  });
+
+  test("publint has nothing to say about it", async () => {
+    expect(await outputIn(folder, PUBLINT, tarball, "--strict")).toMatch(/All good!\s*$/);
+  });
+
+  // Each Node that `engines` allows can require an ES module (and "CommonJS requires it" below shows it), so a second build
+  // for CommonJS would only add a second TokenizerError that `instanceof` does not know. No other rule is left out.
+  test("attw finds no way to import it without its types, or with wrong ones", async () => {
+    const output = await outputIn(folder, ATTW, tarball, "--ignore-rules", "cjs-resolves-to-esm", "--format", "ascii");
+    expect(output).toContain("No problems found");
   });
 });
 
@@ -97,26 +129,27 @@ describe.each([
     expect(await answersOf("app.cjs", text)).toEqual(served);
   });
 
+  // A wrong use is among them, expected not to compile: without types it would. From CommonJS, TypeScript takes `require`
+  // of an ES module with `nodenext` or `node20` only: node16 is the Node of that number, which could not.
   test.each([
-    ["app.mts", () => TYPED],
-    ["app.cts", () => TYPED],
-    ["readme.mts", () => README],
-  ])("strict TypeScript compiles against it: %s", async (file, text) => {
-    writeFileSync(join(project, file), text());
-    const flags = ["--strict", "--exactOptionalPropertyTypes", "--noEmit", "--module", "nodenext", "--types", "node"];
-    const outcome = await run(process.execPath, [TSC, ...flags, file], { cwd: project }).catch(
-      (failure: { stdout: string }) => failure,
-    );
-    expect(outcome.stdout).toBe("");
+    { resolution: "nodenext", module: "nodenext", files: ["app.mts", "app.cts", "readme.mts", "wrong.mts"] },
+    { resolution: "node16", module: "node16", files: ["app.mts", "readme.mts", "wrong.mts"] },
+    { resolution: "bundler", module: "preserve", files: ["app.ts", "readme.mts", "wrong.mts"] },
+  ])("strict TypeScript compiles against it: moduleResolution $resolution", async ({ resolution, module, files }) => {
+    for (const file of files) {
+      const text = file.startsWith("app") ? TYPED : file.startsWith("readme") ? README : WRONG;
+      writeFileSync(join(project, file), text);
+    }
+    const flags = ["--strict", "--exactOptionalPropertyTypes", "--noEmit", "--pretty", "false", "--types", "node"];
+    const modules = ["--module", module, "--moduleResolution", resolution];
+    expect(await outputIn(project, TSC, ...flags, ...modules, ...files)).toBe("");
   });
 
-  test("its types are there: a wrong use does not compile", async () => {
-    writeFileSync(join(project, "wrong.mts"), WRONG);
-    const flags = ["--strict", "--noEmit", "--pretty", "false", "--module", "nodenext", "--types", "node"];
-    const outcome = await run(process.execPath, [TSC, ...flags, "wrong.mts"], { cwd: project }).catch(
-      (failure: { stdout: string }) => failure,
-    );
-    expect(outcome.stdout).toMatch(/wrong\.mts\(2,\d+\): error/);
+  test("neither redis nor the AWS SDK is there, and who names one in the settings is told what to install", async () => {
+    expect(await answersOf("missing.mjs", MISSING)).toEqual([
+      { type: "redis", code: "PACKAGE_MISSING", advice: "npm install redis" },
+      { type: "dynamodb", code: "PACKAGE_MISSING", advice: "npm install @aws-sdk/client-dynamodb" },
+    ]);
   });
 
   test("a package of somebody else's is its backend, also one that only import may load", async () => {
@@ -150,6 +183,14 @@ describe.each([
     expect(await answersOf("files.mjs", text)).toEqual(["express-tokenizer", "object"]);
   });
 });
+
+/** What a program prints, whether it is content or not. */
+async function outputIn(cwd: string, program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [program, ...args], { cwd }).catch(
+    (failure: { stdout: string }) => failure,
+  );
+  return stdout;
+}
 
 /** A project's node_modules out of copies from ours: the package, its declared dependencies, an Express and its types. */
 async function layOut(project: string, express: string, types: string): Promise<void> {
@@ -280,5 +321,17 @@ const README = [
   });`,
 ].join("\n");
 const WRONG = `import { tokenizer } from "express-tokenizer";
+// @ts-expect-error There is no such type.
 tokenizer({ tokenizer: { type: "no such type" } });
+`;
+const MISSING = `
+import { tokenizer } from "express-tokenizer";
+const told = [];
+for (const place of [{ type: "redis" }, { type: "dynamodb", table: "sessions", aws_region_name: "us-east-1" }]) {
+  const sessions = tokenizer({ tokenizer: { ...place, safe_password: "only for the package spec" } });
+  const { code, message } = await sessions.ready.then(() => "ready", (error) => error);
+  told.push({ type: place.type, code, advice: /npm install [^\\s.,;:)]+/.exec(message)?.[0] });
+  await sessions.close();
+}
+console.log(JSON.stringify(told));
 `;

@@ -162,7 +162,9 @@ describe("README", () => {
   });
 });
 
-describe.each(["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)])("%s", (file) => {
+const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+
+describe.each([...DOCUMENTS, ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)])("%s", (file) => {
   test("every file and heading that it links to is there", () => {
     const text = readFileSync(join(ROOT, file), "utf8");
     const links = [...text.matchAll(/\]\((?!http)([^)#]*)(?:#([^)]+))?\)/g)];

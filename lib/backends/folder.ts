@@ -72,7 +72,7 @@ function refuseNetwork(path: string): void {
 }
 
 /** The name of a file system that we refuse, by its magic number. */
-export function networkFileSystem(type: number): string | undefined {
+function networkFileSystem(type: number): string | undefined {
   return NETWORK_FILE_SYSTEMS.get(type);
 }
 

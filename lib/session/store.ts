@@ -165,6 +165,14 @@ export class TokenStore extends session.Store {
 
   // --- the application's side: with a callback, or a promise without one ---------------------------
 
+  /** EventEmitter's, typed: what is told of each event is in `TokenStoreEvents`. */
+  override on<Name extends keyof TokenStoreEvents>(
+    name: Name,
+    listener: (...told: TokenStoreEvents[Name]) => void,
+  ): this {
+    return super.on(name, listener);
+  }
+
   /** All live sessions, in no order. */
   override all(): Promise<ListedSession[]>;
   override all(callback: (error: unknown, sessions?: ListedSession[] | null) => void): void;

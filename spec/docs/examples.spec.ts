@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { SourceTextModule } from "node:vm";
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { loadSettings } from "../lib/settings/load.js";
+import { loadSettings } from "../../lib/settings/load.js";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DOCS = join(ROOT, "docs");
 const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
 const run = promisify(execFile);

@@ -1,0 +1,148 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "@jest/globals";
+
+// Who may import whom in lib. The file that fits best counts: backends/contract.ts is no subject of the row of backends.
+// A folder's own files are always allowed. `types` are what may be imported with `import type`, and no other way.
+const RULES: Record<string, { values: string[]; types: string[]; why: string }> = {
+  "index.ts": {
+    values: ["request.ts", "errors.ts", "tokenizer.ts", "session/store.ts"],
+    types: ["backends/backend.ts", "session/users.ts", "settings/settings.ts"],
+    why: "the public names, and nothing else",
+  },
+  "tokenizer.ts": {
+    values: ["errors.ts", "settings/load.ts", "session", "credentials", "backends/open.ts"],
+    types: ["settings/settings.ts", "backends/backend.ts"],
+    why: "makes the parts and joins them; which backend it is it does not know",
+  },
+  "errors.ts": { values: [], types: [], why: "everybody imports it" },
+  "session-id.ts": { values: [], types: [], why: "what an id is called is the same for sessions and credentials" },
+  "request.ts": { values: [], types: [], why: "declarations" },
+  session: {
+    values: ["errors.ts", "session-id.ts", "credentials/envelope.ts"],
+    types: ["backends/backend.ts", "credentials", "settings/settings.ts"],
+    why: "written once, over the contract, for all backends",
+  },
+  credentials: { values: ["session-id.ts"], types: [], why: "sealing knows nothing of stores" },
+  backends: {
+    values: ["errors.ts"],
+    types: ["settings/settings.ts"],
+    why: "opaque text in, opaque text out: a backend knows neither sessions nor credentials",
+  },
+  "backends/backend.ts": { values: [], types: [], why: "the contract that others build on" },
+  "backends/contract.ts": {
+    values: ["errors.ts"],
+    types: ["backends/backend.ts"],
+    why: "runs in the specs of whoever brings a backend",
+  },
+  settings: { values: ["errors.ts"], types: [], why: "checked before anything is made" },
+  cli: {
+    values: ["errors.ts", "tokenizer.ts", "settings", "backends"],
+    types: ["session/store.ts"],
+    why: "asks as the application does; some commands ask the backend alone",
+  },
+};
+
+/** What may not be installed: loaded when its backend is opened, so imported by no statement that would load it earlier. */
+const OPTIONAL: Record<string, { loadedBy: string; types: RegExp }> = {
+  redis: { loadedBy: "backends/redis-dialer.ts", types: /^backends\/redis/ },
+  "@aws-sdk/client-dynamodb": {
+    loadedBy: "backends/dynamodb-client.ts",
+    types: /^(backends\/dynamodb|cli\/create-table)/,
+  },
+  libsql: { loadedBy: "backends/sqlite.ts", types: /^backends\/sqlite/ },
+};
+
+interface Import {
+  from: string;
+  of: string;
+  kind: "value" | "type" | "dynamic";
+}
+
+const LIB = fileURLToPath(new URL("../lib", import.meta.url));
+const files = readdirSync(LIB, { recursive: true, encoding: "utf8" })
+  .map((path) => path.replaceAll("\\", "/"))
+  .filter((path) => path.endsWith(".ts"))
+  .sort();
+const textOf = (file: string) => readFileSync(join(LIB, file), "utf8");
+const imports = files.flatMap((file) => importsIn(file, textOf(file)));
+const ours = imports.filter(({ of }) => files.includes(of));
+
+function importsIn(file: string, text: string): Import[] {
+  const target = (name: string) =>
+    name.startsWith(".") ? posix.join(posix.dirname(file), name).replace(/\.js$/, ".ts") : name;
+  const stated = [...text.matchAll(/^(?:import|export) (type )?(?:[^"';]*? from )?"([^"]+)"/gm)].map(
+    ([, type, name = ""]): Import => ({ from: file, of: target(name), kind: type ? "type" : "value" }),
+  );
+  const called = [...text.matchAll(/(typeof )?\bimport\("([^"]+)"\)/g)].map(
+    ([, type, name = ""]): Import => ({ from: file, of: target(name), kind: type ? "type" : "dynamic" }),
+  );
+  return [...stated, ...called];
+}
+
+/** The row about a file: its own, else its folder's. */
+const ruleFor = (file: string) => RULES[file] ?? RULES[posix.dirname(file)];
+const isIn = (places: string[], file: string) => places.some((place) => file === place || file.startsWith(`${place}/`));
+
+function isAllowed({ from, of, kind }: Import): boolean {
+  const rule = ruleFor(from);
+  if (!rule) return false;
+  const neighbours = RULES[from] ? [] : [posix.dirname(from)];
+  return isIn([...rule.values, ...neighbours], of) || (kind === "type" && isIn(rule.types, of));
+}
+
+const shown = ({ from, of, kind }: Import) => `${from} → ${of} (${kind})`;
+
+describe("lib", () => {
+  test("every import of our own files is one that the table allows", () => {
+    expect(ours.length).toBeGreaterThan(100);
+    expect(ours.filter((one) => !isAllowed(one)).map(shown)).toEqual([]);
+  });
+
+  test("every relative import is understood", () => {
+    const relative = imports.filter(({ of }) => of.includes(".ts"));
+    expect(relative.filter(({ of }) => !files.includes(of)).map(shown)).toEqual([]);
+  });
+
+  test("the table says nothing that is not so: every place in it is there, and every leave is used", () => {
+    for (const [who, { values, types }] of Object.entries(RULES)) {
+      const theirs = ours.filter(({ from }) => ruleFor(from) === RULES[who]);
+      const unused = [
+        ...values.filter((place) => !theirs.some(({ of, kind }) => kind !== "type" && isIn([place], of))),
+        ...types.filter((place) => !theirs.some(({ of, kind }) => kind === "type" && isIn([place], of))),
+      ];
+      expect({ who, unused, isThere: files.some((file) => isIn([who], file)) }).toEqual({
+        who,
+        unused: [],
+        isThere: true,
+      });
+    }
+  });
+
+  test("no file imports itself by way of others", () => {
+    expect(files.map(circleFrom).filter(Boolean)).toEqual([]);
+  });
+
+  test.each(Object.entries(OPTIONAL))("%s is loaded by its backend alone, when that is opened", (name, rule) => {
+    const found = imports.filter(({ of }) => of === name);
+    expect(found.filter(({ kind }) => kind !== "type").map(shown)).toEqual([`${rule.loadedBy} → ${name} (dynamic)`]);
+    expect(found.filter(({ from }) => !rule.types.test(from)).map(shown)).toEqual([]);
+  });
+
+  test.each(files)("%s begins by saying what lives there", (file) => {
+    expect(textOf(file).replace(/^#!.*\n/, "")).toMatch(/^\/\*\*[\s*]+[\s\S]{10,}?\*\//);
+  });
+});
+
+/** The way back to the file, if there is one. */
+function circleFrom(file: string): string | undefined {
+  const reached = new Map<string, string[]>([[file, [file]]]);
+  for (const [at, way] of reached) {
+    for (const { of } of ours.filter(({ from }) => from === at)) {
+      if (of === file) return [...way, file].join(" → ");
+      if (!reached.has(of)) reached.set(of, [...way, of]);
+    }
+  }
+  return undefined;
+}

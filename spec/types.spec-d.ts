@@ -1,0 +1,125 @@
+/** The types that applications see. Nothing here runs: `npm run types` compiles it, and that is the check. */
+import express, { type RequestHandler } from "express";
+import {
+  type Health,
+  type ListedSession,
+  type SettingsFault,
+  TokenizerError,
+  type TokenizerErrorCode,
+  tokenizer,
+  type UserSession,
+} from "express-tokenizer";
+
+// What an application declares for more than a name and a password, and for its own session data. Optional only because
+// it holds for all of our sources at once; spec/package.spec.ts compiles the README's, which is not.
+declare global {
+  namespace ExpressTokenizer {
+    interface Credentials {
+      readonly aTenant?: string;
+    }
+  }
+}
+declare module "express-session" {
+  interface SessionData {
+    aCart?: string[];
+  }
+}
+
+/** Neither a wider type nor `any` is the same. */
+type Same<One, Other> = (<T>() => T extends One ? 1 : 2) extends <T>() => T extends Other ? 1 : 2 ? true : false;
+
+/** `is<T>()(value)` compiles if the value's type is T to the letter. */
+function is<Type>() {
+  return <Value>(_value: Value, ..._verdict: Same<Type, Value> extends true ? [] : ["another type"]): void => {};
+}
+// @ts-expect-error A check that takes everything would check nothing.
+is<string>()("" as string | undefined);
+// @ts-expect-error
+is<string>()(JSON.parse("{}"));
+
+const sessions = tokenizer();
+is<Promise<void>>()(sessions.ready);
+is<Promise<void>>()(sessions.close());
+is<Promise<Health>>()(sessions.health());
+const _middleware: RequestHandler = sessions;
+
+const app = express();
+app.use(sessions);
+app.get("/", async (req) => {
+  is<string | undefined>()(req.session.username);
+  is<string | undefined>()(req.session.credentials);
+  is<string[] | undefined>()(req.session.aCart);
+  // @ts-expect-error Nobody declared that one.
+  req.session.aBasket;
+
+  is<ExpressTokenizer.Credentials | undefined>()(req.credentials);
+  is<string | undefined>()(req.credentials?.username);
+  is<string | undefined>()(req.credentials?.password);
+  is<string | undefined>()(req.credentials?.aTenant);
+  // @ts-expect-error Nobody may be signed in.
+  req.credentials.password;
+  // @ts-expect-error They are what was sealed.
+  req.credentials = undefined;
+  // @ts-expect-error
+  if (req.credentials) req.credentials.password = "another";
+
+  is<boolean>()(req.sessionEnded);
+  is<Promise<void>>()(req.signOut());
+  is<Promise<void>>()(req.signIn({ username: "ada" }));
+  await req.signIn({ username: "ada", password: "…", aTenant: "acme" }, { keep: ["aCart"], label: undefined });
+  // @ts-expect-error Who signs in has a name.
+  await req.signIn({ password: "…" });
+  // @ts-expect-error A field that is not declared may be a misspelt one.
+  await req.signIn({ username: "ada", pasword: "…" });
+  // @ts-expect-error
+  await req.signIn({ username: "ada" }, { keep: "aCart" });
+
+  is<Promise<UserSession[]>>()(sessions.users.list("ada", { current: req }));
+  is<Promise<number>>()(sessions.users.revoke("ada"));
+  await sessions.users.revoke("ada", { except: req });
+  await sessions.users.revoke("ada", { only: ["a handle", "another"] });
+  is<Promise<number>>()(sessions.users.revokeEveryone());
+  // @ts-expect-error `current` belongs to `list`.
+  await sessions.users.revoke("ada", { current: req });
+});
+
+sessions.store.on("discard", (told) => is<{ session: string }>()(told));
+// @ts-expect-error There is no such event.
+sessions.store.on("discarded", () => {});
+is<Promise<ListedSession[]>>()(sessions.store.all());
+
+// @ts-expect-error A number of minutes.
+tokenizer({ tokenizer: { timeout: "20" } });
+// @ts-expect-error
+tokenizer({ tokenizer: { type: "memory" } });
+// @ts-expect-error
+tokenizer({ tokenizer: { tiemout: 20 } });
+// @ts-expect-error
+tokenizer({ tokenizer: { cookie: { same_site: "laxest" } } });
+tokenizer({ tokenizer: { safe_password: ["the new one", "the old one"], port: undefined }, theirs: { anything: 1 } });
+tokenizer("settings.yml", { log: console, clock: Date });
+tokenizer("settings.yml", { clock: () => 0 });
+
+is<typeof TokenizerError>()(TokenizerError);
+export function told(error: unknown): string {
+  if (!(error instanceof TokenizerError)) return "";
+  is<500 | 503>()(error.status);
+  is<readonly SettingsFault[]>()(error.faults);
+  // @ts-expect-error The codes are a closed list.
+  if (error.code === "STORE_BROKEN") return "";
+  return MEANINGS[error.code];
+}
+/** A code too few or too many does not compile, so a new one is a change of the public types. */
+const MEANINGS: Record<TokenizerErrorCode, string> = {
+  SETTINGS_INVALID: "",
+  PACKAGE_MISSING: "",
+  STORE_UNUSABLE: "",
+  STORE_UNAVAILABLE: "",
+  STORE_TIMEOUT: "",
+  STORE_CLOSED: "",
+  SESSION_UNSERIALIZABLE: "",
+  SESSION_TOO_LARGE: "",
+  SESSION_REVOKED: "",
+  MOUNTED_TWICE: "",
+  SIGN_IN_INVALID: "",
+};
