@@ -19,9 +19,13 @@ export function told(value, digits = 0) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** Aligned, as the formatter has it. */
 export function table(titles, rows) {
-  const line = (cells) => `| ${cells.join(" | ")} |`;
-  return [line(titles), line(titles.map((_, column) => (column === 0 ? "---" : "--:"))), ...rows.map(line), ""];
+  const widths = titles.map((title, column) => Math.max(3, title.length, ...rows.map((cells) => cells[column].length)));
+  const line = (cells) =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join(" | ")} |`;
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return [line(titles), line(rule), ...rows.map(line), ""];
 }
 
 /** When and on what. */
