@@ -1,0 +1,140 @@
+// npm run bench:scale: what more sessions cost. The local backend at 1,000 to 1,000,000 of them, what one takes of Redis's
+// memory, and the capacity that DynamoDB charges. Writes SCALE.md and the tables of docs/scaling.md.
+// npm run bench:scale -- --sizes 1000,10000 --rounds 3 --only local,redis,dynamodb measures less, and writes nothing.
+import { execFileSync, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { ensureEmulator, freePort, javaRelease, OLDEST_JAVA, startEmulator } from "../scripts/dynamodb-local.mjs";
+import { makeReady, versionOf } from "./ready.mjs";
+
+const { values } = parseArgs({
+  options: {
+    sizes: { type: "string", default: "1000,10000,100000,1000000" },
+    rounds: { type: "string", default: "9" },
+    keys: { type: "string", default: "100000" },
+    requests: { type: "string", default: "1200" },
+    only: { type: "string", default: "local,redis,dynamodb" },
+  },
+});
+const sizes = values.sizes.split(",").map(Number);
+const rounds = Number(values.rounds);
+const isWhole = process.argv.length === 2;
+const isWanted = (name) => values.only.split(",").includes(name);
+
+const binary = makeReady();
+// Loaded now that the packages are there.
+const { report } = await import("./scale-report.mjs");
+
+const folder = mkdtempSync(join(tmpdir(), "scale-"));
+const children = [];
+process.once("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const local = isWanted("local") ? await measureLocal() : undefined;
+const redis = isWanted("redis") ? await measureRedis() : undefined;
+const dynamodb = isWanted("dynamodb") ? await measureDynamodb() : undefined;
+const { text, blocks } = report({ local, redis, dynamodb, rounds, node: versionOf(binary), ...values });
+if (isWhole && redis && dynamodb) {
+  writeFileSync(new URL("SCALE.md", import.meta.url), text);
+  const doc = new URL("../docs/scaling.md", import.meta.url);
+  writeFileSync(doc, withBlocks(readFileSync(doc, "utf8"), blocks));
+}
+console.log(text);
+process.exit();
+
+/** Each size has a process of its own, so that its memory is its own; they take turns, so that a noisy minute meets all. */
+async function measureLocal() {
+  const backends = [];
+  for (const count of sizes) {
+    const place = mkdtempSync(join(folder, "local-"));
+    const start = performance.now();
+    const [code] = await once(run("scale-local.mjs", [place, count, "fill"]), "exit");
+    if (code !== 0) throw new Error("It could not be filled.");
+    progress(`local: ${count} sessions filled in, ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    const size = statSync(join(place, "sessions.db")).size;
+    const child = run("scale-local.mjs", [place, count]);
+    await once(child, "message");
+    backends.push({ count, child, size, samples: { read: [], touch: [], write: [], prune: [] } });
+  }
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round++) {
+    for (const task of ["read", "touch", "write", "prune"]) {
+      for (let n = 0; n < backends.length; n++) {
+        const { child, samples } = backends[(n + round) % backends.length];
+        const sample = await told(child, task);
+        if (round > 0) samples[task].push(sample);
+      }
+    }
+    progress(`local: round ${round} of ${rounds}`);
+  }
+  for (const backend of backends) backend.memory = await told(backend.child, "end");
+  for (const { child } of backends) child.disconnect();
+  return backends;
+}
+
+async function measureRedis() {
+  const port = String(await freePort());
+  const server = spawn("redis-server", ["--port", port, "--save", "", "--appendonly", "no"], { stdio: "ignore" });
+  if (!(await once(server, "spawn").catch(() => undefined))) {
+    console.error("There is no redis-server: it is left out.");
+    return undefined;
+  }
+  children.push(server);
+  const version = execFileSync("redis-server", ["--version"], { encoding: "utf8" }).split(/[ =]/)[3];
+  await sleep(500);
+  const [results] = await once(run("scale-redis.mjs", [values.keys], { REDIS_PORT: port }), "message");
+  return { results, version };
+}
+
+async function measureDynamodb() {
+  if ((javaRelease() ?? 0) < OLDEST_JAVA || !ensureEmulator()) {
+    console.error(`There is no Java ${OLDEST_JAVA}: DynamoDB is left out.`);
+    return undefined;
+  }
+  const { child, url } = await startEmulator(await freePort());
+  children.push(child);
+  const [results] = await once(run("scale-dynamodb.mjs", [values.requests], { DYNAMODB: url }), "message");
+  return results;
+}
+
+function run(script, args, env = {}) {
+  const child = fork(new URL(script, import.meta.url).pathname, args, {
+    execPath: binary,
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+    env: { ...process.env, ...env, NODE_ENV: "production", AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
+  });
+  children.push(child);
+  // Whoever waits for what it says would wait for ever.
+  child.once("exit", (code) => {
+    if (code) process.exit(1);
+  });
+  return child;
+}
+
+async function told(child, task) {
+  child.send(task);
+  const [answer] = await once(child, "message");
+  return answer;
+}
+
+function progress(line) {
+  process.stderr.write(`${line}\n`);
+}
+
+/** A block stands between `<!-- name: … -->` and `<!-- end -->`. */
+function withBlocks(doc, blocks) {
+  return Object.entries(blocks).reduce(
+    (text, [name, lines]) =>
+      text.replace(
+        new RegExp(`(<!-- ${name}:.*-->\n)[^]*?(<!-- end -->)`),
+        (_, start, end) => `${start}\n${lines.join("\n")}\n${end}`,
+      ),
+    doc,
+  );
+}
