@@ -1,7 +1,7 @@
 // What was measured, as a table in bench/RESULTS.md and as a picture.
 import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
+import { median, place, spread, table, told } from "./figures.mjs";
 
 /** Writes both when the whole benchmark ran; answers the table. */
 export function report(run) {
@@ -14,7 +14,6 @@ export function report(run) {
 }
 
 function tables({ results, counts, rounds, seconds, isPinned, versions, redis }) {
-  const [{ model = "an unknown processor" } = {}] = cpus();
   const lines = [
     "# Results",
     "",
@@ -23,52 +22,43 @@ function tables({ results, counts, rounds, seconds, isPinned, versions, redis })
     `Each row was measured ${rounds} times for ${seconds} s, in turns with all others, after a round that is not counted. A ratio is the`,
     "median of the ratios within each round, with the smallest and the largest; the other figures are medians.",
     "",
-    `${new Date().toISOString().slice(0, 10)}, ${model}, Node ${versions[24]} (and ${versions[20]} where it says so), Redis ${redis ?? "left out"}.`,
+    place([`Node ${versions[24]} (and ${versions[20]} where it says so)`, `Redis ${redis ?? "left out"}`]),
     "",
   ];
   for (const count of counts) {
     for (const path of ["/unchanged", "/changed"]) {
-      lines.push(`## ${count.toLocaleString("en")} sessions, ${path.slice(1)}`, "");
-      lines.push("| | req/s | p50 ms | p99 ms | CPU µs per request | round trips | ratio |");
-      lines.push("| --- | --: | --: | --: | --: | --: | --- |");
       const ofTable = results.filter((result) => result.count === count && result.path === path);
-      for (const { row, samples } of ofTable) {
-        const cells = [
-          row.name,
-          median(samples.map(({ perSecond }) => perSecond)).toFixed(0),
-          median(samples.map(({ p50 }) => p50)).toFixed(1),
-          median(samples.map(({ p99 }) => p99)).toFixed(1),
-          median(samples.map(({ cpu }) => cpu)).toFixed(0),
-          row.engine === undefined ? "–" : median(samples.map(({ trips }) => trips)).toFixed(2),
-          ratioTo(row, samples, ofTable),
-        ];
-        lines.push(`| ${cells.join(" | ")} |`);
-      }
-      lines.push("");
+      lines.push(`## ${told(count)} sessions, ${path.slice(1)}`, "", ...costs(ofTable), ...ratios(ofTable));
     }
   }
   return lines.join("\n");
 }
 
-/** Of each round by itself, since the machine's speed drifts. */
-function ratios(samples, base) {
-  return samples.map(({ perSecond }, round) => perSecond / base[round].perSecond);
-}
-
-function ratioTo(row, samples, ofTable) {
-  const others = [row.base, ...(row.also ?? [])].map((name) => ofTable.find((other) => other.row.name === name));
-  const texts = others.filter(Boolean).map((other) => {
-    const all = ratios(samples, other.samples);
-    const [least, most] = [Math.min(...all), Math.max(...all)].map((ratio) => ratio.toFixed(2));
-    return `**${median(all).toFixed(2)}** of ${other.row.name} (${least} to ${most})`;
+function costs(ofTable) {
+  const titles = ["store", "req/s", "p50 ms", "p99 ms", "CPU µs per request", "round trips"];
+  const cells = ofTable.map(({ row, samples }) => {
+    const of = (name, digits) => median(samples.map((sample) => sample[name])).toFixed(digits);
+    const trips = row.engine === undefined ? "–" : of("trips", 2);
+    return [row.name, of("perSecond", 0), of("p50", 1), of("p99", 1), of("cpu", 0), trips];
   });
-  return texts.join("; ") || "–";
+  return table(titles, cells);
 }
 
-function median(values) {
-  const sorted = [...values].sort((one, other) => one - other);
-  const middle = sorted.length / 2;
-  return sorted.length % 2 ? sorted[Math.floor(middle)] : (sorted[middle - 1] + sorted[middle]) / 2;
+/** Of each round by itself, since the machine's speed drifts: requests a second, and the CPU time that the server needs for one. */
+function ratios(ofTable) {
+  const cells = ofTable.flatMap(({ row, samples }) =>
+    [row.base, ...(row.also ?? [])].flatMap((name) => {
+      const base = ofTable.find((other) => other.row.name === name)?.samples;
+      if (!base) return [];
+      const within = (key) =>
+        spread(
+          samples.map((sample, round) => sample[key] / base[round][key]),
+          2,
+        );
+      return [[`${row.name} / ${name}`, within("perSecond"), within("cpu")]];
+    }),
+  );
+  return cells.length > 0 ? table(["ratio", "requests a second", "CPU time"], cells) : [];
 }
 
 /** Bars of requests a second: ours beside the store that it takes the place of. */

@@ -64,7 +64,7 @@ process.send("ready");
 async function fill() {
   const filling = (await loadEngine())(file);
   filling.exec("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 100000; PRAGMA cache_size = -1000000; BEGIN");
-  const insert = filling.prepare("INSERT INTO records (key, value, version, expires) VALUES (?, ?, ?, ?)");
+  const insert = filling.prepare("INSERT INTO records (key, value, version, expires, due) VALUES (?1, ?2, ?3, ?4, ?4)");
   for (let n = 0; n < count; n++) {
     insert.run(keyOf(n), value, versionOf(n), begin + HOUR + (n % HOUR));
     if (n % 100_000 === 99_999) process.stderr.write(`${n + 1} sessions filled in\n`);
@@ -99,7 +99,7 @@ async function prune() {
   const { result: dropped, took, delay, longest } = await watched(() => backend.prune());
   if (dropped !== ending.size) throw new Error(`${dropped} pruned instead of ${ending.size}`);
   const { took: nothing } = await watched(() => backend.prune());
-  const put = database.prepare("INSERT INTO records (key, value, version, expires) VALUES (?, ?, ?, ?)");
+  const put = database.prepare("INSERT INTO records (key, value, version, expires, due) VALUES (?1, ?2, ?3, ?4, ?4)");
   inTransaction(() => {
     for (const n of ending) put.run(keyOf(n), value, versions.get(n) ?? versionOf(n), begin + HOUR);
   });

@@ -1,5 +1,5 @@
 /** Seals text so that it opens only with the installation's keys, in one session, for one purpose. */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import type { Key, Keyring } from "./keyring.js";
 
 /** Where a sealed text belongs. Opened anywhere else, it does not open. */
@@ -74,10 +74,11 @@ function decipher(key: Key, place: Place, body: Buffer): string | undefined {
 }
 
 /** A key and nonce of its own for every message (RFC 5869), so no nonce can meet the same key twice. */
-function messageKey(key: Key, place: Place, salt: Buffer): { cipherKey: Buffer; nonce: Buffer } {
+function messageKey(key: Key, place: Place, salt: Buffer): { cipherKey: KeyObject; nonce: Buffer } {
   const secret = Buffer.concat([key.master, Buffer.from(place.sessionId, "utf8")]);
   const bytes = Buffer.from(hkdfSync("sha256", secret, salt, place.purpose, KEY_BYTES + NONCE_BYTES));
-  return { cipherKey: bytes.subarray(0, KEY_BYTES), nonce: bytes.subarray(KEY_BYTES) };
+  // As an object of its own: given the bytes, Node 24 takes four times as long to make the cipher.
+  return { cipherKey: createSecretKey(bytes.subarray(0, KEY_BYTES)), nonce: bytes.subarray(KEY_BYTES) };
 }
 
 /** As a JSON list, so that no two different places read the same. */

@@ -10,24 +10,41 @@ interface Opened {
   readonly credentials: ExpressTokenizer.Credentials | undefined;
 }
 
+/** Of one request. */
+interface State {
+  readonly sealer: CredentialsSealer;
+  opened?: Opened;
+}
+
+const states = new WeakMap<Request, State>();
+
+/** One for all requests: a getter for each would turn every request into a slow object, and cost half of what a request takes. */
+const credentials: PropertyDescriptor & ThisType<Request> = {
+  configurable: true,
+  get() {
+    const state = states.get(this);
+    return state && openedFor(this, state);
+  },
+};
+
 /**
  * Gives the request its `credentials`, and seals anew what an older `safe_password` sealed.
  *
  * @param sealer nothing for an authenticator that keeps no credentials: then there never are any
  */
 export function exposeCredentials(req: Request, sealer: CredentialsSealer | undefined): void {
-  sealer?.renew(req.session);
-  let opened: Opened | undefined;
-  Object.defineProperty(req, "credentials", {
-    configurable: true,
-    get() {
-      const { session } = req;
-      if (!sealer || !session?.credentials) return undefined;
-      const { id, username, credentials } = session;
-      // One by one: what a stranger wrote into the store may be something that does not turn into text.
-      const isSame = opened?.id === id && opened.username === username && opened.sealed === credentials;
-      if (!opened || !isSame) opened = { id, username, sealed: credentials, credentials: sealer.open(session) };
-      return opened.credentials;
-    },
-  });
+  Object.defineProperty(req, "credentials", credentials);
+  if (!sealer) return;
+  sealer.renew(req.session);
+  states.set(req, { sealer });
+}
+
+function openedFor({ session }: Request, state: State): ExpressTokenizer.Credentials | undefined {
+  if (!session?.credentials) return undefined;
+  const { id, username, credentials: sealed } = session;
+  const { opened } = state;
+  // One by one: what a stranger wrote into the store may be something that does not turn into text.
+  if (opened?.id === id && opened.username === username && opened.sealed === sealed) return opened.credentials;
+  state.opened = { id, username, sealed, credentials: state.sealer.open(session) };
+  return state.opened.credentials;
 }
