@@ -48,9 +48,9 @@ const text = [
       return [name, spread(open, 4), spread(seal, 4), told(ratio, 1)];
     }),
   ),
-  "- *on a request* is `req.credentials`: the session id hashed, the text opened and parsed, the user name and the end checked.",
-  "- *the envelope alone* is HKDF-SHA256 and AES-256-GCM of the text, without that.",
-  "- @hapi/iron and kruptein as they are by default. *PBKDF2 on every request* is 100,000 rounds of SHA-256 and AES-CFB8, as it",
+  "- _on a request_ is `req.credentials`: the session id hashed, the text opened and parsed, the user name and the end checked.",
+  "- _the envelope alone_ is HKDF-SHA256 and AES-256-GCM of the text, without that.",
+  "- @hapi/iron and kruptein as they are by default. _PBKDF2 on every request_ is 100,000 rounds of SHA-256 and AES-CFB8, as it",
   "  was once done where our settings come from; it holds the event loop meanwhile.",
   "",
   `The keys are made once, at start, off the event loop: ${told(await secondsOfKeys(), 2)} s for each \`safe_password\`.`,

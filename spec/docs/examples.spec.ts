@@ -33,22 +33,25 @@ function unindented(code: string): string {
   return code.replace(/^ +/gm, "");
 }
 
-describe("beside.md", () => {
-  const sections = read("beside.md").split(/^## /m).slice(1);
+describe.each(["beside.md", "operation.md"])("%s", (name) => {
+  const sections = read(name)
+    .split(/^## /m)
+    .slice(1)
+    .filter((section) => blocksOf(section, "ts").length > 0);
 
   test.each(sections.map((section) => [section.split("\n", 1).join(), section] as const))(
     "%s: as in its spec",
-    (_name, section) => {
+    (_title, section) => {
       const [, spec = ""] = /Shown by \[[^\]]+\]\((.*?)\)/.exec(section) ?? [];
       const source = unindented(readFileSync(join(DOCS, spec), "utf8"));
       for (const block of blocksOf(section, "ts")) expect(source).toContain(unindented(block));
     },
   );
+});
 
-  test("every spec of spec/beside has its section", () => {
-    const named = sections.map((section) => /spec\/beside\/(.*?)\)/.exec(section)?.[1]);
-    expect(named.sort()).toEqual(readdirSync(join(ROOT, "spec/beside")).sort());
-  });
+test("every spec of spec/beside has its section in beside.md", () => {
+  const named = [...read("beside.md").matchAll(/^Shown by .*?spec\/beside\/(.*?)\)/gm)].map(([, spec]) => spec);
+  expect(named.sort()).toEqual(readdirSync(join(ROOT, "spec/beside")).sort());
 });
 
 describe("migration.md", () => {
