@@ -186,7 +186,9 @@ describe.each([
 
 /** What a program prints, whether it is content or not. */
 async function outputIn(cwd: string, program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await run(process.execPath, [program, ...args], { cwd }).catch(
+  // Some colour what they say where there is no terminal but CI is set.
+  const env = { ...process.env, NO_COLOR: "1" };
+  const { stdout } = await run(process.execPath, [program, ...args], { cwd, env }).catch(
     (failure: { stdout: string }) => failure,
   );
   return stdout;

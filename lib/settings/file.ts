@@ -15,8 +15,8 @@ export interface SettingsFile {
   readonly worldReadable: boolean;
 }
 
-const MOST_BYTES = 1024 * 1024;
-/** A megabyte written out holds half as many values; only aliases can make more of it. */
+const MOST_BYTES = 256 * 1024;
+/** A file written out holds far fewer values; only aliases can make so many of it. */
 const MOST_VALUES = 1_000_000;
 const MOST_LEVELS = 100;
 const READABLE_BY_OTHERS = 0o004;
@@ -38,7 +38,7 @@ export function readSettingsFile(name: string): SettingsFile {
     throw refusal(name, `${stats.isDirectory() ? "this is a folder" : "this is not a file"}. ${HOW_TO_START}`);
   }
   if (stats.size > MOST_BYTES) {
-    throw refusal(name, `the file has ${stats.size} bytes; a settings file has at most ${MOST_BYTES} (1 MiB).`);
+    throw refusal(name, `the file has ${stats.size} bytes; a settings file has at most ${MOST_BYTES} (256 KiB).`);
   }
   const worldReadable = process.platform !== "win32" && (stats.mode & READABLE_BY_OTHERS) !== 0;
   return { name, file, document: parse(name, readText(name, file)), worldReadable };

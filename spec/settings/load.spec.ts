@@ -181,7 +181,7 @@ describe("files that would cost too much", () => {
       Array.from({ length: 400 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
       "nesting",
     ],
-    ["33 more than a megabyte", `#${"x".repeat(1024 * 1024)}`, "the file has 1048577 bytes"],
+    ["33 more than 256 KiB", `#${"x".repeat(256 * 1024)}`, "the file has 262145 bytes"],
   ])("%s", (_, text, message) => {
     const started = performance.now();
     expectRefusedFile(writeSettings(text), message);
