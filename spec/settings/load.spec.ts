@@ -174,8 +174,8 @@ describe("files that would cost too much", () => {
     ["32 an alias bomb in another section", ["k0: &k0 [x]", ...doubling, section()].join("\n"), "its aliases"],
     ["32 an alias of itself", `me: &me [*me]\n${section()}`, /its aliases .* for themselves/],
     ["32 a merge bomb", [`all: &all { ${wide} }`, ...merging].join("\n"), "merge keys exceeded"],
-    ["33 deep nesting, closed", `a: ${"[".repeat(200_000)}${"]".repeat(200_000)}`, /column \d+: nesting exceeded/],
-    ["33 deep nesting, open", `a: ${"{a: ".repeat(200_000)}`, /column \d+: nesting exceeded/],
+    ["33 deep nesting, closed", `a: ${"[".repeat(100_000)}${"]".repeat(100_000)}`, /column \d+: nesting exceeded/],
+    ["33 deep nesting, open", `a: ${"{a: ".repeat(60_000)}`, /column \d+: nesting exceeded/],
     [
       "33 deep nesting by indentation",
       Array.from({ length: 400 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
