@@ -91,7 +91,7 @@ async function timed(work) {
 async function prune() {
   const ending = new Set();
   while (ending.size < Math.min(count / 10, MOST_PRUNED)) ending.add(someSession());
-  const end = database.prepare("UPDATE records SET expires = ? WHERE key = ?");
+  const end = database.prepare("UPDATE records SET expires = ?1, due = ?1 WHERE key = ?2");
   inTransaction(() => {
     for (const n of ending) end.run(now - 1 - (n % 1000), keyOf(n));
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/promises";
 import { TokenizerError } from "../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "./backend.js";
-import { emptyLog, prepare, setUp } from "./database.js";
+import { emptyLog, inSmallPieces, prepare, setUp } from "./database.js";
 import { makePrivateFile, preparePrivateFolder } from "./folder.js";
 import {
   type Database,
@@ -113,10 +113,14 @@ export class LocalBackend implements Backend {
     for (let dropped = 0, step = 10; ; ) {
       const limit = step;
       const start = performance.now();
-      const [filed, gone] = await this.#run(({ statements: { file, prune } }) => {
-        const later = Number(file.run(now, limit).changes);
-        return [later, Number(prune.run(now, limit).changes)] as const;
-      }, true);
+      const [filed, gone] = await this.#run(
+        ({ database, statements: { file, prune } }) =>
+          inSmallPieces(database, () => {
+            const later = Number(file.run(now, limit).changes);
+            return [later, Number(prune.run(now, limit).changes)] as const;
+          }),
+        true,
+      );
       dropped += gone;
       // What was due and still lives is filed anew, so what is left of the first records that are due has expired.
       if (filed + gone < limit) return dropped;
