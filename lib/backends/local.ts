@@ -34,7 +34,7 @@ const RETRY_PAUSE = 10;
 const LOOK_INTERVAL = 1000;
 const PAGE = 256;
 /** Most expired records dropped in one step. */
-const PRUNE_STEP = 50;
+const PRUNE_STEP = 25;
 /** What one step should take: large records, whose every page is overwritten, go in smaller steps. Milliseconds. */
 const PRUNE_AIM = 2;
 
