@@ -25,7 +25,7 @@ export default {
   },
   moduleNameMapper: {
     "^express-tokenizer$": "<rootDir>/lib/index.ts",
-    "^express-tokenizer/backend-contract$": "<rootDir>/lib/backends/contract.ts",
+    "^express-tokenizer/backend-contract$": "<rootDir>/lib/testing/backend-contract.ts",
     "^(\\.{1,2}/.*)\\.js$": "$1",
   },
   watchman: false,

@@ -1,8 +1,8 @@
 // The local backend at one number of sessions, in a process of its own: `node scale-local.mjs FOLDER SESSIONS [fill]`.
 import { createHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LocalBackend } from "../dist/backends/local.js";
-import { loadEngine } from "../dist/backends/sqlite.js";
+import { LocalBackend } from "../dist/backends/local/backend.js";
+import { loadEngine } from "../dist/backends/local/sqlite.js";
 import { storageKey } from "../dist/session-id.js";
 
 /** Calls of each kind in one round. */

@@ -1,4 +1,4 @@
-/** The one class of error that this package throws, and the closed list of its codes. */
+/** The one class of error that this package throws, the closed list of its codes, and the two that every backend throws. */
 
 /** What went wrong, in a word that does not change between releases. */
 export type TokenizerErrorCode =
@@ -72,4 +72,13 @@ export class TokenizerError extends Error {
     this.status = APPLICATION_FAULTS.has(code) ? 500 : 503;
     this.faults = faults;
   }
+}
+
+/** @param milliseconds how long was waited */
+export function storeTimedOut(milliseconds: number): TokenizerError {
+  return new TokenizerError("STORE_TIMEOUT", `The session store did not answer within ${milliseconds / 1000} seconds.`);
+}
+
+export function storeClosed(): TokenizerError {
+  return new TokenizerError("STORE_CLOSED", "The session store was closed.");
 }

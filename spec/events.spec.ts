@@ -11,7 +11,7 @@ import {
 import createDebug from "debug";
 import express from "express";
 import request from "supertest";
-import { LocalBackend } from "../lib/backends/local.js";
+import { LocalBackend } from "../lib/backends/local/backend.js";
 import { TokenizerError } from "../lib/errors.js";
 import type { TokenizerEvents } from "../lib/events.js";
 import { tokenizer } from "../lib/tokenizer.js";

@@ -3,41 +3,63 @@ import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 
-// Who may import whom in lib. The file that fits best counts: backends/contract.ts is no subject of the row of backends.
+// Who may import whom in lib. The row that fits best counts: that of backends/redis for its files, not that of backends.
 // A folder's own files are always allowed. `types` are what may be imported with `import type`, and no other way.
 const RULES: Record<string, { values: string[]; types: string[]; why: string }> = {
   "index.ts": {
     values: ["request.ts", "errors.ts", "tokenizer.ts", "session/store.ts"],
-    types: ["backends/backend.ts", "events.ts", "session/users.ts", "settings/settings.ts"],
+    types: ["backends/backend.ts", "events.ts", "health.ts", "session/users.ts", "settings/settings.ts"],
     why: "the public names, and nothing else",
   },
   "tokenizer.ts": {
-    values: ["errors.ts", "events.ts", "settings/load.ts", "session", "credentials", "backends/open.ts"],
-    types: ["settings/settings.ts", "backends/backend.ts"],
+    values: [
+      "deadline.ts",
+      "health.ts",
+      "middleware.ts",
+      "warnings.ts",
+      "settings/load.ts",
+      "session",
+      "credentials",
+      "backends/open.ts",
+    ],
+    types: ["settings/settings.ts"],
     why: "makes the parts and joins them; which backend it is it does not know",
   },
+  "middleware.ts": {
+    values: ["errors.ts", "events.ts", "session", "credentials", "warnings.ts"],
+    types: ["settings/settings.ts"],
+    why: "the way of a request through session and credentials",
+  },
+  "health.ts": { values: ["errors.ts", "deadline.ts"], types: ["backends/backend.ts"], why: "asks the backend alone" },
+  "warnings.ts": { values: [], types: [], why: "looks at requests and the environment" },
   "errors.ts": { values: [], types: [], why: "everybody imports it" },
+  "deadline.ts": { values: ["errors.ts"], types: [], why: "whoever waits imports it" },
   "events.ts": { values: [], types: ["errors.ts"], why: "whoever has something to tell imports it" },
   "session-id.ts": { values: [], types: [], why: "what an id is called is the same for sessions and credentials" },
   "request.ts": { values: [], types: [], why: "declarations" },
   session: {
-    values: ["errors.ts", "events.ts", "session-id.ts", "credentials/envelope.ts"],
+    values: ["errors.ts", "deadline.ts", "events.ts", "session-id.ts", "credentials/envelope.ts"],
     types: ["backends/backend.ts", "credentials", "settings/settings.ts"],
     why: "written once, over the contract, for all backends",
   },
   credentials: { values: ["session-id.ts"], types: [], why: "sealing knows nothing of stores" },
-  backends: {
-    values: ["errors.ts"],
-    types: ["settings/settings.ts"],
-    why: "opaque text in, opaque text out: a backend knows neither sessions nor credentials",
-  },
+  "backends/backend.ts": { values: [], types: [], why: "the contract that others build on" },
   "backends/open.ts": {
     values: ["backends"],
     types: ["settings"],
     why: "from the settings, with the file that a module's path starts from, to the backend",
   },
-  "backends/backend.ts": { values: [], types: [], why: "the contract that others build on" },
-  "backends/contract.ts": {
+  ...Object.fromEntries(
+    ["local", "redis", "dynamodb", "module"].map((name) => [
+      `backends/${name}`,
+      {
+        values: name === "dynamodb" || name === "local" ? ["errors.ts"] : ["errors.ts", "deadline.ts"],
+        types: name === "local" ? ["backends/backend.ts"] : ["backends/backend.ts", "settings/settings.ts"],
+        why: "opaque text in, opaque text out: a backend knows neither sessions nor credentials, nor another backend",
+      },
+    ]),
+  ),
+  testing: {
     values: ["errors.ts"],
     types: ["backends/backend.ts"],
     why: "runs in the specs of whoever brings a backend",
@@ -52,12 +74,12 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
 
 /** What may not be installed: loaded when its backend is opened, so imported by no statement that would load it earlier. */
 const OPTIONAL: Record<string, { loadedBy: string; types: RegExp }> = {
-  redis: { loadedBy: "backends/redis-dialer.ts", types: /^backends\/redis/ },
+  redis: { loadedBy: "backends/redis/dialer.ts", types: /^backends\/redis\// },
   "@aws-sdk/client-dynamodb": {
-    loadedBy: "backends/dynamodb-client.ts",
-    types: /^(backends\/dynamodb|cli\/create-table)/,
+    loadedBy: "backends/dynamodb/client.ts",
+    types: /^(backends\/dynamodb\/|cli\/create-table)/,
   },
-  libsql: { loadedBy: "backends/sqlite.ts", types: /^backends\/sqlite/ },
+  libsql: { loadedBy: "backends/local/sqlite.ts", types: /^backends\/local\/sqlite/ },
 };
 
 interface Import {

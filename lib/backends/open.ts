@@ -2,11 +2,11 @@
 import { dirname } from "node:path";
 import type { LoadedSettings } from "../settings/load.js";
 import type { Backend, BackendContext } from "./backend.js";
-import { DynamodbBackend } from "./dynamodb.js";
-import { LocalBackend } from "./local.js";
-import { ModuleBackend } from "./module.js";
-import type { ModulePlace } from "./module-factory.js";
-import { RedisBackend } from "./redis.js";
+import { DynamodbBackend } from "./dynamodb/backend.js";
+import { LocalBackend } from "./local/backend.js";
+import { ModuleBackend } from "./module/backend.js";
+import type { ModulePlace } from "./module/factory.js";
+import { RedisBackend } from "./redis/backend.js";
 
 /** Makes the backend; reaching it is its own `open`. */
 export function makeBackend(settings: LoadedSettings, context: BackendContext): Backend {

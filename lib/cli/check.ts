@@ -1,5 +1,5 @@
 /** `check`: the settings in force, and whether and how fast the backend does all that the application asks of it. */
-import { reasonOf } from "../backends/module-factory.js";
+import { reasonOf } from "../backends/module/factory.js";
 import { makeBackend } from "../backends/open.js";
 import { type Command, type Io, jsonOption, readSettings, settingsOption, warner } from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";

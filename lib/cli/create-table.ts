@@ -1,9 +1,9 @@
 /** `create-table`: makes the DynamoDB table of the settings, or finds that it is right. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TableDescription } from "@aws-sdk/client-dynamodb";
-import { WRITER } from "../backends/dynamodb.js";
-import { type Ask, DynamodbConnection, type Item } from "../backends/dynamodb-client.js";
-import { isMissingTable, isUnknownAction } from "../backends/dynamodb-errors.js";
+import { WRITER } from "../backends/dynamodb/backend.js";
+import { type Ask, DynamodbConnection, type Item } from "../backends/dynamodb/client.js";
+import { isMissingTable, isUnknownAction } from "../backends/dynamodb/errors.js";
 import { TokenizerError } from "../errors.js";
 import { type Command, dynamodbSettings, type Io, settingsOption } from "./command.js";
 

@@ -1,6 +1,6 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
 import { resolve } from "node:path";
-import { fileOf, type ModulePlace } from "../backends/module-factory.js";
+import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
 import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import type { Backend, Entry, Expected, StoredRecord } from "../backends/backend.js";
-import { TokenizerError } from "../errors.js";
+import { Deadline } from "../deadline.js";
+import { storeClosed, TokenizerError } from "../errors.js";
 import { tell } from "../events.js";
 import { SESSION_PREFIX, shortName, storageKey, USER_PREFIX, userKey } from "../session-id.js";
 import {
@@ -28,7 +29,7 @@ import {
   refuseTooLarge,
   type SessionRecord,
 } from "./record.js";
-import { Deadline, type Line, Turns } from "./turns.js";
+import { type Line, Turns } from "./turns.js";
 import { type ListedHandle, newHandle, UserIndex } from "./user-index.js";
 
 /** What a `TokenStore` works by. Times are milliseconds. */
@@ -609,7 +610,7 @@ export class TokenStore extends session.Store {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new TokenizerError("STORE_CLOSED", "The session store was closed.");
+    if (this.#closed) throw storeClosed();
   }
 
   #answer(work: Promise<unknown>, callback: ((error?: unknown) => void) | undefined): void {

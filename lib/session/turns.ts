@@ -1,42 +1,5 @@
 /** One operation after the other on each key, and every one of them over by its deadline. */
-import { TokenizerError } from "../errors.js";
-
-/** The time that one load, save, sign-in or sign-out may take, however many steps it has. */
-export class Deadline {
-  #passed = false;
-  readonly #timer: NodeJS.Timeout;
-  readonly #over: Promise<never>;
-
-  /** @param milliseconds `store_timeout` */
-  constructor(milliseconds: number) {
-    let expire: (reason: TokenizerError) => void = () => {};
-    this.#over = new Promise<never>((_, reject) => {
-      expire = reject;
-    });
-    // Raced by every step; alone, it must not count as an unhandled rejection.
-    this.#over.catch(() => {});
-    this.#timer = setTimeout(() => {
-      this.#passed = true;
-      expire(
-        new TokenizerError("STORE_TIMEOUT", `The session store did not answer within ${milliseconds / 1000} seconds.`),
-      );
-    }, milliseconds);
-  }
-
-  /** The step's outcome, or `STORE_TIMEOUT` when it is not there in time. */
-  race<T>(step: Promise<T>): Promise<T> {
-    return Promise.race([step, this.#over]);
-  }
-
-  /** Throws when time is up, so that what nobody waits for any more does not go on. */
-  check(): Promise<void> | undefined {
-    return this.#passed ? this.#over : undefined;
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer);
-  }
-}
+import type { Deadline } from "../deadline.js";
 
 /** A key's queue. It lives while operations wait in it, and so does what they leave for each other. */
 export interface Line<Memo> {

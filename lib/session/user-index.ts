@@ -12,9 +12,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, StoredRecord } from "../backends/backend.js";
+import type { Deadline } from "../deadline.js";
 import { newVersion } from "./known.js";
 import { END_OF_TIME, type RecordHead } from "./record.js";
-import { type Deadline, Turns } from "./turns.js";
+import { Turns } from "./turns.js";
 
 /** A session, as its user's record lists it. In the order of sign-in. */
 export interface ListedHandle {

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { beforeAll, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { Request, Response } from "express";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { SESSION_PREFIX } from "../../lib/session-id.js";
 import { type App, MINUTE, startApp, temporaryFolder, type Visitor } from "../support/app.js";
 

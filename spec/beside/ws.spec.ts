@@ -6,7 +6,7 @@ import { afterEach, beforeAll, beforeEach, expect, jest, test } from "@jest/glob
 import type { Request, RequestHandler, Response } from "express";
 import type { SessionData } from "express-session";
 import { WebSocket, WebSocketServer } from "ws";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import type { Tokenizer } from "../../lib/tokenizer.js";
 import { type App, startApp, type Visitor } from "../support/app.js";
 

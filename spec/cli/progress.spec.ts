@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { withProgress } from "../../lib/cli/progress.js";
 import { storageKey } from "../../lib/session-id.js";
 import { temporaryFolder } from "../support/app.js";

@@ -1,5 +1,5 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { SESSION_PREFIX, storageKey, userKey } from "../../lib/session-id.js";
 import { type App, MINUTE, temporaryFolder, type Visitor } from "../support/app.js";
 import { onEveryBackend } from "../support/places.js";

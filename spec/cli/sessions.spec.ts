@@ -1,5 +1,5 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { localTime } from "../../lib/cli/text.js";
 import { TokenizerError } from "../../lib/errors.js";
 import { storageKey } from "../../lib/session-id.js";

@@ -1,6 +1,6 @@
 import { format, inspect } from "node:util";
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { TokenizerError } from "../../lib/errors.js";
 import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, SAFE_PASSWORD, startApp, type Visitor } from "../support/app.js";

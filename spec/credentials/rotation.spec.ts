@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { TokenizerError } from "../../lib/errors.js";
 import { type App, cookiesOf, startApp, temporaryFolder, type Visitor } from "../support/app.js";
 import { countBackendCalls, readStored } from "../support/stored.js";

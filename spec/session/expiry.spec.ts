@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { shortName, storageKey } from "../../lib/session-id.js";
 import { type App, type AppOptions, MINUTE, startApp, type Visitor } from "../support/app.js";
 import { countBackendCalls } from "../support/stored.js";

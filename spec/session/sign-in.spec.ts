@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { TokenizerError } from "../../lib/errors.js";
 import { storageKey, userKey } from "../../lib/session-id.js";
 import { type App, cookiesOf, MINUTE, startApp, type Visitor } from "../support/app.js";

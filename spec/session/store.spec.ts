@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import type { TokenStore } from "../../lib/session/store.js";
 import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";

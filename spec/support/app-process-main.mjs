@@ -3,9 +3,9 @@
 import { once } from "node:events";
 import express from "express";
 import { tokenizer } from "express-tokenizer";
-import { DynamodbBackend } from "../../dist/backends/dynamodb.js";
-import { LocalBackend } from "../../dist/backends/local.js";
-import { RedisBackend } from "../../dist/backends/redis.js";
+import { DynamodbBackend } from "../../dist/backends/dynamodb/backend.js";
+import { LocalBackend } from "../../dist/backends/local/backend.js";
+import { RedisBackend } from "../../dist/backends/redis/backend.js";
 
 const settings = JSON.parse(process.argv[2]);
 const sessions = tokenizer({

@@ -8,8 +8,8 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { type CreateTableCommandInput, DynamoDB } from "@aws-sdk/client-dynamodb";
 import { afterAll } from "@jest/globals";
-import { DynamodbBackend } from "../../lib/backends/dynamodb.js";
-import type { DynamodbOptions } from "../../lib/backends/dynamodb-client.js";
+import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
+import type { DynamodbOptions } from "../../lib/backends/dynamodb/client.js";
 
 /** What every client of these specs says, unless the spec is about that. */
 export const WAY = {

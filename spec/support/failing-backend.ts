@@ -1,6 +1,6 @@
 /** The real local backend, with trouble on demand. */
 import { jest } from "@jest/globals";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 
 type Call = "read" | "write" | "touch" | "remove";
 const CALLS: readonly Call[] = ["read", "write", "touch", "remove"];

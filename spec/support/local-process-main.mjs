@@ -4,8 +4,8 @@ import { readdirSync, readlinkSync, writeSync } from "node:fs";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 const before = process.eventNames();
-const { LocalBackend } = await import("../../dist/backends/local.js");
-const { loadEngine } = await import("../../dist/backends/sqlite.js");
+const { LocalBackend } = await import("../../dist/backends/local/backend.js");
+const { loadEngine } = await import("../../dist/backends/local/sqlite.js");
 
 const options = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const { path, engine, timeout = 10_000 } = options;

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import type { EngineName } from "../../lib/backends/sqlite.js";
+import type { EngineName } from "../../lib/backends/local/sqlite.js";
 
 const MAIN = fileURLToPath(new URL("local-process-main.mjs", import.meta.url));
 const FLAGS = ["--disable-warning=ExperimentalWarning", "--expose-gc"];

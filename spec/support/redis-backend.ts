@@ -1,6 +1,6 @@
 /** Redis backends of specs, closed after the file's last one. */
 import { afterAll } from "@jest/globals";
-import { RedisBackend, type RedisBackendOptions } from "../../lib/backends/redis.js";
+import { RedisBackend, type RedisBackendOptions } from "../../lib/backends/redis/backend.js";
 import type { RedisServer } from "./redis-server.js";
 
 export interface TestBackend {

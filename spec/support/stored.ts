@@ -1,7 +1,7 @@
 /** What lies in an application's store, seen and changed by somebody who can write to it. */
 import { jest } from "@jest/globals";
 import type { Backend } from "../../lib/backends/backend.js";
-import { LocalBackend } from "../../lib/backends/local.js";
+import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { makeBackend } from "../../lib/backends/open.js";
 import { storageKey } from "../../lib/session-id.js";
 import { loadSettings } from "../../lib/settings/load.js";

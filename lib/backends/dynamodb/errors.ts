@@ -1,0 +1,186 @@
+/** What goes wrong with DynamoDB, and how it is told: the cause and the way out, never a key of AWS or a value. */
+import { TokenizerError } from "../../errors.js";
+
+/** Where was asked, and by whom. */
+export interface Place {
+  readonly table: string;
+  readonly region?: string | undefined;
+  readonly endpoint?: string | undefined;
+  readonly profile_name?: string | undefined;
+  readonly aws_access_key?: string | undefined;
+  /** Whether credentials were found. */
+  readonly isKnown?: boolean;
+}
+
+/** As the SDK throws it: an answer of the service, or a failure on the way. */
+interface SdkError extends Error {
+  readonly code?: string;
+  /** Who is to blame, where the service answered with an error. */
+  readonly $fault?: "client" | "server";
+  readonly $response?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean };
+}
+
+const THROTTLED: ReadonlySet<string> = new Set([
+  "ProvisionedThroughputExceededException",
+  "RequestLimitExceeded",
+  "Throttling",
+  "ThrottlingException",
+]);
+
+/** All other actions are those of `create-table`. */
+const IN_SERVICE: ReadonlySet<string> = new Set(["GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan"]);
+
+/** The service does not know who asks. Its answer may quote the request, session token included. */
+const NOT_ACCEPTED: ReadonlySet<string> = new Set([
+  "ExpiredToken",
+  "ExpiredTokenException",
+  "IncompleteSignature",
+  "IncompleteSignatureException",
+  "InvalidClientTokenId",
+  "InvalidSignatureException",
+  "MissingAuthenticationToken",
+  "MissingAuthenticationTokenException",
+  "SignatureDoesNotMatch",
+  "UnrecognizedClientException",
+]);
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+  EAI_AGAIN: "the host's name could not be looked up",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the network",
+  ECONNRESET: "the connection was reset",
+  EPIPE: "the connection was closed",
+};
+
+/** Whether the same request may well succeed a moment later. */
+export function isTransient(error: unknown): boolean {
+  const { name, code = "", $metadata = {} } = error as SdkError;
+  const { httpStatusCode: status = 0, clockSkewCorrected } = $metadata;
+  return THROTTLED.has(name) || status >= 500 || name === "TimeoutError" || code in REASONS || !!clockSkewCorrected;
+}
+
+/** The error that callers get. */
+export function explain(error: unknown, action: string, place: Place): TokenizerError {
+  if (error instanceof TokenizerError) return error;
+  const { name, message, code, $fault, $response } = error as SdkError;
+  if (NOT_ACCEPTED.has(name)) return unusable(`AWS did not accept the credentials (${name}). ${whoAsks(place)}`);
+  if (name === "CredentialsProviderError") return noCredentials(error, place);
+  const refused = refusals[name]?.(action, place, message);
+  if (refused !== undefined) return unusable(refused, error);
+  if (THROTTLED.has(name)) {
+    const text = `DynamoDB throttled ${action} on ${tableOf(place)}: more is asked of it than its capacity or the account allows.`;
+    return new TokenizerError("STORE_UNAVAILABLE", text, { cause: error });
+  }
+  // The SDK calls a reset a time-out, too.
+  if (name === "TimeoutError" && !(code && code in REASONS))
+    return new TokenizerError("STORE_TIMEOUT", notAnswered(place), { cause: error });
+  // Half an answer, or none of DynamoDB's, is quoted by these: neither told nor kept as the cause.
+  const isAnswer = $response !== undefined && $fault === undefined;
+  const cause = isAnswer ? undefined : error;
+  if (code !== undefined) return explainNetwork(code, place, cause);
+  const reason = isAnswer ? "its answer could not be understood" : name;
+  return new TokenizerError("STORE_UNAVAILABLE", `DynamoDB failed at ${action}: ${reason}.`, { cause });
+}
+
+/** Whether there is no such table, rather than no way to it. */
+export const isMissingTable = (error: unknown): boolean => causeOf(error) === "ResourceNotFoundException";
+
+/** Whether the server does not know what it was asked: an emulator's answer. */
+export const isUnknownAction = (error: unknown): boolean => causeOf(error) === "UnknownOperationException";
+
+const causeOf = (error: unknown) =>
+  error instanceof TokenizerError ? (error.cause as SdkError | undefined)?.name : undefined;
+
+/** No region in the settings, the environment or the profile. */
+export function noRegion({ profile_name: profile }: Place, cause: unknown): TokenizerError {
+  const ofProfile = profile === undefined ? "a profile with a region" : `the profile ${profile}, with a region,`;
+  return unusable(
+    `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file (~/.aws/config).`,
+    cause,
+  );
+}
+
+/** Nobody is named who could ask, or who is named is not there. */
+export function noCredentials(error: unknown, place: Place): TokenizerError {
+  const { name, message } = error as SdkError;
+  // Its own words name profiles; those of others may quote an answer.
+  const [reason, cause] = name === "CredentialsProviderError" ? [firstLine(message), error] : [name, undefined];
+  return unusable(`There are no AWS credentials to use (${reason}). ${whoAsks(place)}`, cause);
+}
+
+/** Where a profile has no credentials, the SDK goes on to the machine's: not who was named. */
+export function standIn(place: Place): TokenizerError {
+  return unusable(`There are no AWS credentials to use (the profile has none). ${whoAsks(place)}`);
+}
+
+/** @param failure what the last try met, if it met anything */
+export function timedOut(milliseconds: number, place: Place, failure: unknown): TokenizerError {
+  const within = `within ${Number((milliseconds / 1000).toFixed(3))} seconds`;
+  const last = failure === undefined ? "" : ` (the last try: ${lastTry(failure)})`;
+  const text = place.isKnown
+    ? `${at(place)} did not answer ${within}${last}.`
+    : `AWS did not say ${within} who asks. ${whoAsks(place)}`;
+  return new TokenizerError("STORE_TIMEOUT", text);
+}
+
+/** An item that is not ours stands where a record was to be written. */
+export function notOurs({ table }: Place): TokenizerError {
+  return unusable(
+    `An item of the table ${table} stands where a session was to be written, and is somebody else's. It is left alone; give the sessions a table of their own in tokenizer.table.`,
+  );
+}
+
+const refusals: Readonly<Record<string, (action: string, place: Place, message: string) => string>> = {
+  ResourceNotFoundException: (_action, place) =>
+    `${at(place)} has no table ${place.table}, or it is not active yet. Make it: npx express-tokenizer create-table`,
+  AccessDeniedException: (action, place) => {
+    const told = `The permission dynamodb:${action} on ${tableOf(place)} is missing`;
+    return IN_SERVICE.has(action)
+      ? `${told}, or, if it has a KMS key, kms:Encrypt and kms:Decrypt on that. What is needed: npx express-tokenizer iam-policy`
+      : `${told}. What is needed: npx express-tokenizer create-table --help`;
+  },
+  ValidationException: (action, place, message) => {
+    const told = `DynamoDB refused ${action}: ${firstLine(message)}.`;
+    return IN_SERVICE.has(action)
+      ? `${told} The table ${place.table} must have a String partition key named username, and no sort key.`
+      : told;
+  },
+};
+
+function explainNetwork(code: string, place: Place, cause: unknown): TokenizerError {
+  if (/CERT|SIGNED|^ERR_(TLS|SSL|OSSL)/.test(code)) {
+    const text = `${at(place)} cannot be trusted (${code}). If its certificate is signed by an authority of your own, name that in NODE_EXTRA_CA_CERTS.`;
+    return unusable(text, cause);
+  }
+  const text = `${at(place)} cannot be reached: ${REASONS[code] ?? code}.`;
+  return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
+}
+
+function lastTry(failure: unknown): string {
+  const { name, code } = failure as SdkError;
+  return REASONS[code ?? ""] ?? name;
+}
+
+/** Where to look when it is not known who asks. */
+function whoAsks({ profile_name: profile, aws_access_key: id, endpoint }: Place): string {
+  if (profile !== undefined) return `Check the profile ${profile} of tokenizer.profile_name.`;
+  return id === undefined
+    ? `Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or give the machine a role.${endpoint === undefined ? "" : " An emulator takes any keys."}`
+    : "Check tokenizer.aws_access_key, aws_secret_key and aws_session_token.";
+}
+
+const at = ({ endpoint, region }: Place): string =>
+  endpoint === undefined ? `DynamoDB in ${region}` : `DynamoDB at ${new URL(endpoint).host}`;
+
+const tableOf = ({ table }: Place): string => `the table ${table}`;
+
+const notAnswered = (place: Place): string => `${at(place)} did not answer in time.`;
+
+const firstLine = (message: string): string => message.replace(/\n.*$/s, "").replace(/[.\s]+$/, "");
+
+function unusable(message: string, cause?: unknown): TokenizerError {
+  return new TokenizerError("STORE_UNUSABLE", message, { cause });
+}

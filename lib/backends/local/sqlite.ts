@@ -1,0 +1,78 @@
+/** One face for the two SQLite engines: Node's own, and the package libsql for Node before 22.13. */
+import { TokenizerError } from "../../errors.js";
+
+/** What `local` needs of an engine. Both have it, under the same names. */
+export interface Database {
+  exec(sql: string): unknown;
+  prepare(sql: string): Statement;
+  close(): unknown;
+}
+
+export interface Statement {
+  run(...values: Array<string | number>): { changes: number | bigint };
+  get(...values: Array<string | number>): unknown;
+  all(...values: Array<string | number>): unknown[];
+}
+
+/** Opens a database file, which is created when it is missing. Throws the engine's own errors. */
+export type OpenDatabase = (file: string) => Database;
+
+export type EngineName = "node:sqlite" | "libsql";
+
+/** SQLite's result codes (sqlite.org/rescode.html), without the extended part. */
+const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as const;
+
+/**
+ * Loads the engine: Node's own where there is one.
+ *
+ * @throws TokenizerError `PACKAGE_MISSING`
+ */
+export async function loadEngine(name: EngineName = hasNodeSqlite() ? "node:sqlite" : "libsql"): Promise<OpenDatabase> {
+  if (name === "node:sqlite") {
+    const { DatabaseSync } = await import("node:sqlite");
+    return (file) => new DatabaseSync(file);
+  }
+  try {
+    const { default: LibsqlDatabase } = await import("libsql");
+    return (file) => new LibsqlDatabase(file);
+  } catch (cause) {
+    const advice = `Node ${process.versions.node} has no SQLite of its own: run "npm install libsql", or use Node 22.13 or later.`;
+    throw new TokenizerError("PACKAGE_MISSING", `tokenizer.type: local needs an SQLite engine. ${advice}`, { cause });
+  }
+}
+
+/** Without a flag since 22.13. */
+export function hasNodeSqlite(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return major > 22 || (major === 22 && minor >= 13);
+}
+
+/** Damage that the engines do not notice by themselves. */
+export function damage(message: string): Error {
+  return Object.assign(new Error(message), { errcode: RESULT.corrupt });
+}
+
+/** Whether another connection holds the lock that was wanted. */
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === RESULT.busy || code === RESULT.locked;
+}
+
+/** Whether the file is damaged or is no database. */
+export function isDamaged(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === RESULT.corrupt || code === RESULT.notadb;
+}
+
+/** Whether we may not write there. */
+export function isForbidden(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EACCES" || code === "EPERM" || code === "EROFS" || resultCode(error) === RESULT.readonly;
+}
+
+/** node:sqlite and libsql keep it under different names; libsql's `code` has no name for most extended codes. */
+function resultCode(error: unknown): number | undefined {
+  const { errcode, rawCode } = error as { errcode?: unknown; rawCode?: unknown };
+  const code = errcode ?? rawCode;
+  return typeof code === "number" ? code & 0xff : undefined;
+}

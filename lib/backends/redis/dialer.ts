@@ -1,0 +1,191 @@
+/** How Redis is reached: signing in, TLS, and when the package is to give up. */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isIP } from "node:net";
+import { within } from "../../deadline.js";
+import { TokenizerError } from "../../errors.js";
+import type { RedisOptions } from "../../settings/settings.js";
+import { ConnectionFailure, Refusal } from "./errors.js";
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How to sign in, and by TLS or not. */
+export interface DialOptions {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly database?: number | undefined;
+  readonly tls?: RedisOptions | undefined;
+}
+
+/** What is used of the package's client. */
+export interface Client {
+  connect(): Promise<unknown>;
+  sendCommand(args: readonly string[]): Promise<unknown>;
+  on(event: "connect" | "error", listener: (error: Error) => void): unknown;
+  destroy(): void;
+}
+
+/** What is used of the package. */
+export type RedisPackage = Pick<typeof import("redis"), "createClient" | "ErrorReply">;
+
+/** @throws TokenizerError `PACKAGE_MISSING` */
+export async function loadPackage(): Promise<RedisPackage> {
+  const redis = await import("redis").catch((cause) => {
+    throw packageMissing("Install it: npm install redis", cause);
+  });
+  const version = packageVersion();
+  if (version !== undefined && Number.parseInt(version, 10) < 6) {
+    throw packageMissing(`Found is version ${version}. Install the newer one: npm install redis@6`);
+  }
+  return redis;
+}
+
+/** `undefined` where it was put into one file with the application. */
+function packageVersion(): string | undefined {
+  try {
+    return createRequire(import.meta.url)("redis/package.json").version;
+  } catch {
+    return undefined;
+  }
+}
+
+function packageMissing(wayOut: string, cause?: unknown): TokenizerError {
+  return new TokenizerError("PACKAGE_MISSING", `tokenizer.type: redis needs the package redis, version 6. ${wayOut}`, {
+    cause,
+  });
+}
+
+/** An idle connection is tried this often, in milliseconds: a firewall may have forgotten it. */
+const PING_INTERVAL = 10_000;
+
+/** Makes connections. */
+export class Dialer {
+  readonly #package: RedisPackage;
+  readonly #options: DialOptions;
+  readonly #template: ReturnType<typeof templateOf>;
+  /** How long a call may take, in milliseconds. */
+  readonly timeout: number;
+
+  constructor(redis: RedisPackage, options: DialOptions, timeout: number, template = templateOf(redis)) {
+    this.#package = redis;
+    this.#options = options;
+    this.#template = template;
+    this.timeout = timeout;
+  }
+
+  get isSecure(): boolean {
+    return this.#options.tls?.ssl === true;
+  }
+
+  /** Whether the error is an answer of Redis rather than trouble with the connection. */
+  isAnswer(error: unknown): error is Error {
+    return error instanceof this.#package.ErrorReply;
+  }
+
+  /** For servers that are reached alike, but where another user signs in, or nobody. */
+  withUser(options: Omit<DialOptions, "tls">): Dialer {
+    return new Dialer(this.#package, { ...options, tls: this.#options.tls }, this.timeout, this.#template);
+  }
+
+  /**
+   * @param giveUpAt by `performance.now()`
+   * @param onLost called when the connection is not to be used any more, perhaps more than once
+   */
+  async dial(address: Address, giveUpAt: number, onLost: (reason: Error) => void): Promise<Client> {
+    const server = nameOf(address);
+    const limit = Math.max(Math.ceil(giveUpAt - performance.now()), 1);
+    const client = this.#template.duplicate(this.#clientOptions(address, limit)) as unknown as Client;
+    let isGivenUp = false;
+    client.on("error", (error) => {
+      // A ping that is refused is an answer. After anything else, answers might be taken for those of other commands.
+      // A moment later: what waits is to learn the reason first.
+      if (!this.isAnswer(error)) queueMicrotask(() => onLost(error));
+    });
+    client.on("connect", () => isGivenUp && client.destroy());
+    const giveUp = () => {
+      isGivenUp = true;
+      client.destroy();
+    };
+    try {
+      await within(giveUpAt, client.connect(), () => new Error(`no connection within ${limit / 1000} seconds`));
+      return client;
+    } catch (error) {
+      giveUp();
+      if (this.isAnswer(error)) throw new Refusal(server, error.message, { atConnect: true });
+      throw new ConnectionFailure(server, error as Error, false, this.isSecure);
+    }
+  }
+
+  #clientOptions({ host, port }: Address, limit: number) {
+    const { username, password, database, tls } = this.#options;
+    return {
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(database ? { database } : {}),
+      disableClientInfo: true,
+      disableOfflineQueue: true,
+      // Ours covers commands that were sent, too; the package's own would cost a signal each.
+      commandOptions: { timeout: 0 },
+      pingInterval: PING_INTERVAL,
+      socket: {
+        ...{ host, port },
+        connectTimeout: limit,
+        socketTimeout: PING_INTERVAL + this.timeout,
+        // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.
+        reconnectStrategy: false as const,
+        ...(tls?.ssl ? tlsOptions(host, tls) : {}),
+      },
+    };
+  }
+}
+
+/** The package makes a class for each `createClient`, which takes it 20 ms; copies of a client share theirs. */
+function templateOf({ createClient }: RedisPackage) {
+  // The older protocol needs no HELLO, and no rights but those for the commands that we send.
+  const template = createClient({ RESP: 2 });
+  template.destroy();
+  return template;
+}
+
+export function nameOf({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** From `host:port`, or `[address]:port`. */
+export function parseAddress(text: string): Address {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(text.slice(colon + 1)) };
+}
+
+function tlsOptions(host: string, { ca, cert, key, verify = true }: RedisOptions) {
+  return {
+    tls: true as const,
+    // Told to the server only when it is asked for, and never an address: proxies find the server by it.
+    ...(isIP(host) ? {} : { servername: host }),
+    rejectUnauthorized: verify,
+    ...pem("ca", ca),
+    ...pem("cert", cert),
+    ...pem("key", key),
+  };
+}
+
+/** The settings hold the text itself, or a file's path: read for each connection, as certificates are renewed. */
+function pem(setting: "ca" | "cert" | "key", value: string | undefined): Record<string, string> {
+  if (value === undefined) return {};
+  if (value.includes("-----BEGIN")) return { [setting]: value };
+  try {
+    const text = readFileSync(value, "utf8");
+    if (text.includes("-----BEGIN")) return { [setting]: text };
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw unusable(setting, `is neither PEM nor a file that can be read (${code})`);
+  }
+  throw unusable(setting, "names a file that holds no PEM");
+}
+
+function unusable(setting: string, fault: string): TokenizerError {
+  return new TokenizerError("STORE_UNUSABLE", `tokenizer.options.${setting} ${fault}.`);
+}

@@ -1,0 +1,151 @@
+/** What goes wrong with Redis, and how it is told: the cause and the way out, never a password, a key or a value. */
+import { TokenizerError } from "../../errors.js";
+
+/** Redis answered with an error. `word` is its first one: `OOM`, `MOVED`. */
+export class Refusal extends Error {
+  readonly word: string;
+  /** While signing in, before any command of ours. */
+  readonly atConnect: boolean;
+
+  constructor(
+    readonly server: string,
+    answer: string,
+    { atConnect = false } = {},
+  ) {
+    super(essenceOf(answer));
+    this.word = /^[A-Z]+\b/.exec(this.message)?.[0] ?? "";
+    this.atConnect = atConnect;
+  }
+
+  /** The server is a replica by now, or starts anew: nothing was done, and another one may be master. */
+  get isMisplaced(): boolean {
+    return this.word === "READONLY" || this.word === "LOADING";
+  }
+}
+
+/** The connection could not be made, or was lost before the answer came: whether the command ran is not known. */
+export class ConnectionFailure extends Error {
+  constructor(
+    readonly server: string,
+    override readonly cause: Error,
+    /** Whether it had been there. */
+    readonly wasConnected: boolean,
+    /** Whether it is by TLS. */
+    readonly isSecure: boolean,
+  ) {
+    super(cause.message);
+  }
+}
+
+/**
+ * Redis names the arguments of a command that it does not know, and the place in a script where another one failed;
+ * Redis 6 puts a minus between that place and the error itself. In protected mode it answers with a page.
+ */
+function essenceOf(answer: string): string {
+  return answer
+    .replace(/^(?:ERR Error running script .*?: (?=@user_script))?(?:@user_script: ?\d+: )*-?/, "")
+    .replace(/,? with args beginning with.*$/s, "")
+    .replace(/ script: [0-9a-f]{40}, on .*$/s, "")
+    .replace(/^(DENIED .*?)\. .*$/s, "$1")
+    .replace(/[.?\s]+$/, "");
+}
+
+/** What a refusal says that the settings can mend, and how. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/^NOPERM/, "Give the user of tokenizer.username that right, or name another one."],
+  [/^DENIED/, "Set a password at the server, and tokenizer.password."],
+  [/^NOAUTH/, "Set tokenizer.password, and tokenizer.username if it is not the default user's."],
+  [/^WRONGPASS|\bAUTH\b|invalid password/, "Check tokenizer.username and tokenizer.password."],
+  [/DB index|\bSELECT\b/, "Check tokenizer.database."],
+  [/^MOVED/, "It is one of a Cluster: set tokenizer.options.cluster: true, and nodes."],
+  [/cluster support disabled/, "Leave out tokenizer.options.cluster."],
+  [/^NOMASTER|\bSENTINEL\b/, "Check tokenizer.options.sentinel and tokenizer.options.nodes."],
+];
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_UNTRUSTED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+  EAI_AGAIN: "the host's name could not be looked up",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the network",
+  ECONNRESET: "the connection was reset",
+  ETIMEDOUT: "nothing answered",
+};
+
+/**
+ * The error that callers get.
+ *
+ * @param atStart the backend is being opened: what a user must mend in the settings is told as such.
+ */
+export function explain(error: unknown, { atStart = false } = {}): TokenizerError {
+  if (error instanceof TokenizerError) return error;
+  if (error instanceof Refusal) return explainRefusal(error, atStart);
+  if (error instanceof ConnectionFailure) return explainFailure(error, atStart);
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TokenizerError("STORE_UNAVAILABLE", `Redis failed: ${reason}.`, { cause: error });
+}
+
+/** `STORE_TIMEOUT`, naming the server. */
+export function timedOut(server: string, milliseconds: number): TokenizerError {
+  return new TokenizerError(
+    "STORE_TIMEOUT",
+    `Redis at ${server} did not answer within ${Number((milliseconds / 1000).toFixed(3))} seconds.`,
+  );
+}
+
+function explainRefusal(refusal: Refusal, atStart: boolean): TokenizerError {
+  const { server, message, atConnect } = refusal;
+  const told = `Redis at ${server} refused: ${message}.`;
+  const [, advice] = (atStart || atConnect ? ADVICE.find(([said]) => said.test(message)) : undefined) ?? [];
+  return advice === undefined
+    ? new TokenizerError("STORE_UNAVAILABLE", told, { cause: refusal })
+    : new TokenizerError("STORE_UNUSABLE", `${told} ${advice}`, { cause: refusal });
+}
+
+function explainFailure(failure: ConnectionFailure, atStart: boolean): TokenizerError {
+  const { server, cause, wasConnected, isSecure } = failure;
+  const { code = "" } = cause as NodeJS.ErrnoException;
+  const told = explainTls(code, cause.message);
+  if (told) return new TokenizerError("STORE_UNUSABLE", `Redis at ${server} cannot be used: ${told}`, { cause });
+  const reason = REASONS[code] ?? cause.message.replace(/[.\s]+$/, "");
+  const text = wasConnected
+    ? `The connection to Redis at ${server} was lost: ${reason}.`
+    : `Redis at ${server} cannot be reached: ${reason}.`;
+  return new TokenizerError("STORE_UNAVAILABLE", atStart ? text + hint(code, wasConnected, isSecure) : text, { cause });
+}
+
+/** What else it may be, where the two sides do not speak alike: each may end the connection, or wait for the other. */
+function hint(code: string, wasConnected: boolean, isSecure: boolean): string {
+  if (wasConnected && !isSecure) return " If it expects TLS, set tokenizer.options.ssl: true.";
+  if (wasConnected) return " If it wants a client's certificate, set tokenizer.options.cert and tokenizer.options.key.";
+  return code === "" && isSecure ? " If it does not speak TLS there, leave out tokenizer.options.ssl." : "";
+}
+
+function explainTls(code: string, message: string): string | undefined {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `its certificate is not for that host (${message}). Name the host in tokenizer.host as the certificate does.`;
+  }
+  if (UNTRUSTED.has(code)) {
+    return `its certificate is not trusted (${message}). Name the authority that signed it in tokenizer.options.ca.`;
+  }
+  if (/^CERT_/.test(code)) return `its certificate is not valid (${message}). Renew it.`;
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) {
+    return "it does not speak TLS on that port. Check tokenizer.options.ssl and tokenizer.port.";
+  }
+  if (/^ERR_SSL_.*ALERT/.test(code)) {
+    return `it refused our side of the TLS handshake (${code}). Check tokenizer.options.cert and tokenizer.options.key.`;
+  }
+  return /^ERR_(SSL|TLS|OSSL)/.test(code)
+    ? `TLS failed (${code}). Check tokenizer.options.ca, cert and key.`
+    : undefined;
+}

@@ -1,0 +1,84 @@
+/** The middleware: the session is loaded on the way in; on the way out it is saved before the answer is sent. */
+import type { NextFunction, RequestHandler } from "express";
+import { CredentialsSealer } from "./credentials/credentials.js";
+import type { Keyring } from "./credentials/keyring.js";
+import { exposeCredentials } from "./credentials/middleware.js";
+import { TokenizerError } from "./errors.js";
+import { tell } from "./events.js";
+import { commitBeforeAnswer } from "./session/commit.js";
+import { SessionCookie } from "./session/cookie.js";
+import { loadSession } from "./session/load.js";
+import { signIn, signOut } from "./session/sign-in.js";
+import type { TokenStore } from "./session/store.js";
+import type { Settings } from "./settings/settings.js";
+import { proxyWarning } from "./warnings.js";
+
+export interface MiddlewareParts {
+  readonly settings: Settings;
+  readonly store: TokenStore;
+  readonly keyring: Keyring | undefined;
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+export function makeMiddleware({ settings, store, keyring, now, warn }: MiddlewareParts): RequestHandler {
+  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), warn);
+  const isLocal = settings.authenticator.type === "local";
+  const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
+  const signing = { store, sealer, now };
+  const warnOfProxy = proxyWarning(warn);
+
+  return function sessions(req, res, next) {
+    if (req.session) return next(mountedTwice());
+    if (!cookie.isInPath(req)) return next();
+    warnOfProxy(req);
+    loadSession(req, { store, cookie }, (error, cookieId) => {
+      if (error) return refuse(error, next);
+      exposeCredentials(req, sealer);
+      let signedOut = false;
+      let isExposed = false;
+      req.sessionEnded = cookieId !== undefined && cookieId !== req.sessionID;
+      req.signIn = (credentials, options) => signIn(req, signing, credentials, options);
+      req.signOut = async () => {
+        await signOut(req, signing);
+        signedOut = true;
+      };
+      commitBeforeAnswer(res, {
+        save: () => req.session && store.commit(req.session),
+        exposed() {
+          isExposed = Boolean(req.session) && store.announceExposed(req.session);
+        },
+        announce() {
+          const current = req.session;
+          const isNew = current && current.id !== cookieId && (isExposed || store.isStored(current));
+          if (isNew) cookie.send(req, res, current.id);
+          else if (signedOut) cookie.clear(req, res);
+          else if (current?.id === cookieId && cookie.isSignedWithOlderSecret(req, current.id)) {
+            cookie.send(req, res, current.id);
+          }
+        },
+        refuse: (error) => refuse(error, next),
+      });
+      next();
+    });
+  };
+}
+
+function refuse(error: unknown, next: NextFunction): void {
+  tell("refuse", () => ({ code: error instanceof TokenizerError ? error.code : undefined }));
+  next(error);
+}
+
+/** The settings have been checked: there is a secret, or a password to derive one from. */
+function secretsOf({ tokenizer: { cookie } }: Settings, keyring: Keyring | undefined): [string, ...string[]] {
+  const [first, ...older] = cookie.secret === undefined ? (keyring?.cookieSecrets ?? []) : [cookie.secret].flat();
+  if (first === undefined) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
+  return [first, ...older];
+}
+
+function mountedTwice(): TokenizerError {
+  return new TokenizerError(
+    "MOUNTED_TWICE",
+    "req.session is there already: the session middleware is mounted twice, or behind another one. Mount it once.",
+  );
+}

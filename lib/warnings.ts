@@ -1,0 +1,32 @@
+/** What is warned of while requests are served: surroundings in which the package does not do what somebody expects. */
+import type { Request } from "express";
+
+/** Express takes such a request for plain HTTP, so a secure cookie would silently not be sent. */
+export function proxyWarning(warn: (message: string) => void): (req: Request) => void {
+  let isWarned = false;
+  return (req) => {
+    // Of an upgrade Express was not asked.
+    if (isWarned || req.secure !== false || !/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
+    isWarned = true;
+    warn(
+      "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +
+        'secure cookies are not sent. Say which proxy to trust: app.set("trust proxy", 1).',
+    );
+  };
+}
+
+/** With its debug output on, express-session prints session ids and cookies. */
+export function warnOfDebugOutput(warn: (message: string) => void): void {
+  const names = (process.env.DEBUG ?? "").split(/[\s,]+/).filter(Boolean);
+  const isOn = names.some((name) => matchesGlob("express-session", name));
+  if (isOn && process.env.NODE_ENV === "production") {
+    warn(`DEBUG=${process.env.DEBUG} makes express-session print session ids and cookies. Leave it out in production.`);
+  }
+}
+
+/** As the package debug reads its names: `*` stands for any text. */
+function matchesGlob(text: string, glob: string): boolean {
+  const [start = "", ...rest] = glob.split("*");
+  const end = rest.at(-1);
+  return end === undefined ? text === start : text.startsWith(start) && text.endsWith(end);
+}
