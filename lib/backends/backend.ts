@@ -31,14 +31,17 @@ export interface Backend {
   /**
    * Writes in one atomic step if what is stored is what was `expected`; answers whether it did. Neither
    * the caller nor a retry inside the backend can tell two writes apart but by `version`, so a backend
-   * whose retry meets its own first try answers true. A retried "absent" whose first try was removed meanwhile
-   * writes once more. After "any" there should be no retry that could undo another's later write. A record whose `expires` has passed is written
-   * and from then on absent.
+   * whose retry meets its own first try answers true. After "absent" and "any" a backend tries again only if its first
+   * try is known to be over: one that arrives late would bring back what was removed meanwhile, or undo another's later
+   * write. A record whose `expires` has passed is written and from then on absent.
    */
   write(key: string, record: StoredRecord, expected: Expected): Promise<boolean>;
 
-  /** Moves the expiry of a live record and nothing else; answers whether it was there. Never creates. */
-  touch(key: string, expires: number): Promise<boolean>;
+  /**
+   * Moves the end of a live record of this version, and nothing else: later, never earlier. Answers whether that version
+   * was there, moved or not. Never creates.
+   */
+  touch(key: string, expires: number, version: string): Promise<boolean>;
 
   /**
    * Removes the record; answers whether a live one was there. Removing the absent is no fault. A retry after

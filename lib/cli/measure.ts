@@ -63,7 +63,7 @@ async function tryRound(backend: Backend, key: string, timings: readonly Timing[
   const isRight = (isThere: boolean) => isThere || !isFine(write);
   await time(write, () => backend.write(key, record, "absent"));
   await time(read, async () => isRight((await backend.read(key))?.version === record.version));
-  await time(touch, async () => isRight(await backend.touch(key, record.expires + 1)));
+  await time(touch, async () => isRight(await backend.touch(key, record.expires + 1, record.version)));
   await time(remove, async () => isRight(await backend.remove(key)));
 }
 

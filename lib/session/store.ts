@@ -475,7 +475,7 @@ export class TokenStore extends session.Store {
     const known = this.#known.get(session);
     const maxAge = maxAgeOf(session);
     if (known && !isSameMaxAge(maxAge, known.maxAge)) return this.#set(sid, session);
-    const state = known ?? { maxAge, expires: 0, head: undefined };
+    const state = known ?? { maxAge, expires: 0, head: undefined, version: undefined };
     if (this.#isTouchDue(state)) await this.#touch(storageKey(sid), state);
   }
 
@@ -487,13 +487,22 @@ export class TokenStore extends session.Store {
       await this.#timed(async (deadline) => {
         const idle = expires - this.#options.now();
         if (user !== undefined) await this.#users.keep(userKey(user), idle, deadline);
-        await this.#turns.take(key, deadline, () => this.#backend.touch(key, expires));
+        await this.#turns.take(key, deadline, () => this.#moveEnd(key, state, deadline));
       });
       tell("touch", () => ({ session: shortName(key) }));
     } catch (error) {
       if (this.#closed) return;
       this.#options.warn(`The expiry of session ${shortName(key)} could not be moved: ${messageOf(error)}`);
     }
+  }
+
+  /** Of the record that was loaded; of one that another writer put in its place, by the lifetime that it has. */
+  async #moveEnd(key: string, { expires, version }: Touched, deadline: Deadline): Promise<void> {
+    if (version !== undefined && (await deadline.race(this.#backend.touch(key, expires, version)))) return;
+    const stored = await deadline.race(this.#backend.read(key));
+    const head = stored && inspectHead(stored.value);
+    if (!stored || !head) return;
+    await deadline.race(this.#backend.touch(key, this.#expiryOf(head.maxAge), stored.version));
   }
 
   async #all(): Promise<ListedSession[]> {
@@ -649,6 +658,8 @@ interface Save {
 interface Touched {
   readonly maxAge: number | undefined;
   readonly head: RecordHead | undefined;
+  /** Missing where the store never answered the session object. */
+  readonly version: string | undefined;
   expires: number;
 }
 

@@ -122,11 +122,17 @@ export class UserIndex {
 
   /** Before a session's end is moved: its user's record must not end earlier. */
   async keep(key: string, idle: number, deadline: Deadline): Promise<void> {
-    const now = this.#options.now();
-    const expires = this.#expires.get(key) ?? (await this.#read(key, deadline)).expires;
-    if (expires - now >= idle) return;
-    const later = Math.min(now + 2 * idle, END_OF_TIME);
-    if (await deadline.race(this.#options.backend.touch(key, later))) this.#remember(key, later);
+    const { backend, now } = this.#options;
+    const least = now() + idle;
+    if ((this.#expires.get(key) ?? 0) >= least) return;
+    const later = Math.min(least + idle, END_OF_TIME);
+    for (;;) {
+      const stored = await deadline.race(backend.read(key));
+      if (!stored) return;
+      this.#remember(key, stored.expires);
+      if (stored.expires >= least) return;
+      if (await deadline.race(backend.touch(key, later, stored.version))) return this.#remember(key, later);
+    }
   }
 
   async idle(): Promise<void> {

@@ -174,12 +174,12 @@ const KEYS: readonly string[] = [
   "health",
 ];
 
-/** Every method, as an application may call it. */
-const CALLS: ReadonlyArray<readonly [name: string, call: (backend: Backend) => Promise<unknown>]> = [
+/** Every method, as an application may call it; `version` is that of the record under `KEY`. */
+const CALLS: ReadonlyArray<readonly [name: string, call: (backend: Backend, version: string) => Promise<unknown>]> = [
   ["open", (backend) => backend.open()],
   ["read", (backend) => backend.read(KEY)],
   ["write", (backend) => backend.write(KEY, { value: "", version: "late", expires: END_OF_TIME }, "any")],
-  ["touch", (backend) => backend.touch(KEY, END_OF_TIME)],
+  ["touch", (backend, version) => backend.touch(KEY, END_OF_TIME, version)],
   ["remove", (backend) => backend.remove(KEY)],
   ["entries", (backend) => firstOf(backend.entries())],
   ["prune", (backend) => backend.prune()],
@@ -191,6 +191,12 @@ function isClosed(error: unknown): true {
   assert.equal(error.status, 503, "the error's status");
   assert.ok(error.message.length > 0, "the error's message");
   return true;
+}
+
+/** Begins `first` before `second`, and answers the other way round. */
+async function inReverse<T>(first: () => Promise<T>, second: () => Promise<T>): Promise<[second: T, first: T]> {
+  const [one, other] = await Promise.all([first(), second()]);
+  return [other, one];
 }
 
 async function firstOf(entries: AsyncIterable<unknown>): Promise<unknown> {
@@ -249,7 +255,8 @@ const reading: readonly ContractCase[] = [
     // Whole seconds, which every granularity keeps.
     for (const expires of [2 ** 31 * 1000, 2 ** 32 * 1000, Date.UTC(9999, 0), END_OF_TIME]) {
       await assertStored(stage, KEY, await stage.put(KEY, { expires }));
-      assert.equal(await stage.backend.touch(KEY, expires), true, `touched to ${expires}`);
+      const { version } = await stage.put(KEY, { expires: expires - MINUTE });
+      assert.equal(await stage.backend.touch(KEY, expires, version), true, `touched to ${expires}`);
       const found = await stage.backend.read(KEY);
       assert.equal(found?.expires, expires, `the end after a touch to ${expires}`);
     }
@@ -387,47 +394,148 @@ const writing: readonly ContractCase[] = [
   }),
 ];
 
-const ending: readonly ContractCase[] = [
+const touching: readonly ContractCase[] = [
   contractCase("touch: moves the end of a live record and nothing else", async (stage) => {
     const written = await stage.put(KEY);
     const beside = await stage.put(OTHER_KEY);
     const later = stage.inMinutes(30);
-    assert.equal(await stage.backend.touch(KEY, later), true, "it was there");
+    assert.equal(await stage.backend.touch(KEY, later, written.version), true, "it was there");
     await assertStored(stage, KEY, { ...written, expires: later });
     await assertStored(stage, OTHER_KEY, beside);
     stage.pass(20);
     await assertStored(stage, KEY, { ...written, expires: later });
     await assertAbsent(stage, OTHER_KEY, "the other one was not touched");
   }),
+  contractCase("touch: moves the end from the other connection, too", async (stage) => {
+    const written = await stage.put(KEY);
+    for (const [index, backend] of [stage.other, stage.backend, stage.other].entries()) {
+      const expires = stage.inMinutes(20 + index);
+      assert.equal(await backend.touch(KEY, expires, written.version), true, "it was there");
+      await assertStored(stage, KEY, { ...written, expires });
+      await assertStored({ ...stage, backend: stage.other }, KEY, { ...written, expires });
+    }
+  }),
+  contractCase("touch: never brings the end nearer, nor into the past", async (stage) => {
+    const written = await stage.put(KEY);
+    for (const minutes of [5, 0, -1]) {
+      const nearer = stage.inMinutes(minutes);
+      assert.equal(await stage.backend.touch(KEY, nearer, written.version), true, "it was there, though not moved");
+      await assertStored(stage, KEY, written);
+    }
+    stage.pass(6);
+    await stage.backend.prune();
+    await assertStored(stage, KEY, written);
+    stage.pass(4);
+    await assertAbsent(stage, KEY, "it ends when it would have without");
+  }),
+  contractCase("touch: true where the end is there already", async (stage) => {
+    const written = await stage.put(KEY);
+    assert.equal(await stage.backend.touch(KEY, written.expires, written.version), true, "the end that it has");
+    await assertStored(stage, KEY, written);
+  }),
+  contractCase("touch: one that comes late, after one that moved the end further, changes nothing", async (stage) => {
+    const written = await stage.put(KEY);
+    const [late, furthest] = [stage.inMinutes(20), stage.inMinutes(30)];
+    assert.equal(await stage.other.touch(KEY, furthest, written.version), true, "the first");
+    assert.equal(await stage.backend.touch(KEY, late, written.version), true, "the late one found it there");
+    await assertStored(stage, KEY, { ...written, expires: furthest });
+    stage.pass(21);
+    await assertStored(stage, KEY, { ...written, expires: furthest });
+  }),
+  contractCase(`touch: of ${WRITERS} at once, the furthest end stands`, async (stage) => {
+    for (let round = 0; round < 5; round += 1) {
+      const written = await stage.put(KEY);
+      const answers = await Promise.all(
+        Array.from({ length: WRITERS }, (_, index) => {
+          const backend = index % 2 === 1 ? stage.other : stage.backend;
+          // The furthest comes neither first nor last.
+          return backend.touch(KEY, stage.inMinutes(20 + ((index * 7) % WRITERS)), written.version);
+        }),
+      );
+      assert.deepEqual(answers, Array(WRITERS).fill(true), "all found it there");
+      await assertStored(stage, KEY, { ...written, expires: stage.inMinutes(20 + WRITERS - 1) });
+    }
+  }),
   contractCase("touch: a version read before it still matches after it", async (stage) => {
     const { version } = await stage.put(KEY);
-    await stage.backend.touch(KEY, stage.inMinutes(30));
-    assert.equal(await stage.backend.write(KEY, stage.record(), { version }), true, "the version has not moved on");
+    await stage.backend.touch(KEY, stage.inMinutes(20), version);
+    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30), version), true, "in a second touch");
+    assert.equal(await stage.backend.write(KEY, stage.record(), { version }), true, "in a write");
   }),
-  contractCase("touch: may bring the end nearer, and into the past", async (stage) => {
-    await stage.put(KEY);
-    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(5)), true, "nearer");
-    stage.pass(6);
-    await assertAbsent(stage, KEY, "it ends at the nearer time");
-    await stage.put(KEY);
-    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(-1)), true, "into the past");
-    await assertAbsent(stage, KEY, "it has ended");
+  contractCase("touch: false on another version, whose end stays", async (stage) => {
+    const written = await stage.put(KEY);
+    for (const backend of [stage.backend, stage.other]) {
+      assert.equal(await backend.touch(KEY, stage.inMinutes(30), "version-0"), false, "that version was not there");
+      assert.equal(await backend.touch(KEY, stage.inMinutes(5), "version-0"), false, "nor for a nearer end");
+      await assertStored(stage, KEY, written);
+    }
+    stage.pass(10);
+    await assertAbsent(stage, KEY, "it ends when it would have without");
+  }),
+  contractCase("touch: false on the version before, once a record was written again", async (stage) => {
+    const first = await stage.put(KEY);
+    const second = stage.record();
+    assert.equal(await stage.other.write(KEY, second, { version: first.version }), true, "written again");
+    for (const backend of [stage.backend, stage.other]) {
+      assert.equal(await backend.touch(KEY, stage.inMinutes(30), first.version), false, "it had moved on");
+      await assertStored(stage, KEY, second);
+    }
+    const later = stage.inMinutes(30);
+    assert.equal(await stage.backend.touch(KEY, later, second.version), true, "the version that is there");
+    await assertStored(stage, KEY, { ...second, expires: later });
+  }),
+  contractCase("touch: versions compare to the letter", async (stage) => {
+    const written = await stage.put(KEY, { version: "Ab" });
+    const later = stage.inMinutes(30);
+    for (const version of ["ab", "AB", "A", "Abc", "Ab ", ""]) {
+      assert.equal(await stage.backend.touch(KEY, later, version), false, `"Ab" is not "${version}"`);
+    }
+    await assertStored(stage, KEY, written);
+    assert.equal(await stage.backend.touch(KEY, later, "Ab"), true, '"Ab" is "Ab"');
+  }),
+  contractCase("touch: at once with a write over its version, moves nothing of the new record", async (stage) => {
+    for (let round = 0; round < 10; round += 1) {
+      const key = `${KEY}${round}`;
+      const { version } = await stage.put(key);
+      const next = stage.record();
+      const touch = () => stage.other.touch(key, stage.inMinutes(30), version);
+      const write = () => stage.backend.write(key, next, { version });
+      const [isWritten] = await (round % 2 === 0 ? Promise.all([write(), touch()]) : inReverse(touch, write));
+      assert.equal(isWritten, true, "a touch refuses no write");
+      await assertStored(stage, key, next);
+    }
+  }),
+  contractCase("touch: at once with a removal, brings nothing back", async (stage) => {
+    for (let round = 0; round < 10; round += 1) {
+      const key = `${KEY}${round}`;
+      const { version } = await stage.put(key);
+      const touch = () => stage.other.touch(key, stage.inMinutes(30), version);
+      const remove = () => stage.backend.remove(key);
+      const [wasThere] = await (round % 2 === 0 ? Promise.all([remove(), touch()]) : inReverse(touch, remove));
+      assert.equal(wasThere, true, "a touch hides no record from a removal");
+      await assertAbsent(stage, key, "removed stays removed");
+    }
   }),
   contractCase("touch: never creates", async (stage) => {
-    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30)), false, "nothing was there");
+    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30), "version-0"), false, "nothing was there");
     await assertAbsent(stage, KEY, "nothing is created");
     assert.equal((await collect(stage)).size, 0, "entries answers nothing");
-    assert.equal(await stage.backend.write(KEY, stage.record(), "absent"), true, "it is still absent");
+    const { version } = stage.record();
+    assert.equal(await stage.backend.write(KEY, stage.record({ version }), "absent"), true, "it is still absent");
     await stage.backend.remove(KEY);
-    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30)), false, "it was removed");
+    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30), version), false, "it was removed");
     await assertAbsent(stage, KEY, "removed stays removed");
   }),
   contractCase("touch: false on an expired record, which stays so", async (stage) => {
-    await stage.put(KEY);
+    const { version } = await stage.put(KEY);
     stage.pass(11);
-    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30)), false, "it had expired");
+    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(30), version), false, "it had expired");
+    assert.equal(await stage.backend.touch(KEY, stage.inMinutes(-5), version), false, "nor for an end in the past");
     await assertAbsent(stage, KEY, "a touch revives nothing");
   }),
+];
+
+const ending: readonly ContractCase[] = [
   contractCase("remove: true when it was there, and then it is gone for both connections", async (stage) => {
     const written = await stage.put(KEY);
     const beside = await stage.put(OTHER_KEY);
@@ -510,7 +618,7 @@ const keeping: readonly ContractCase[] = [
   contractCase("prune: spares a record that was touched or written again", async (stage) => {
     const touched = await stage.put(KEY);
     await stage.put(OTHER_KEY);
-    await stage.backend.touch(KEY, stage.inMinutes(30));
+    await stage.backend.touch(KEY, stage.inMinutes(30), touched.version);
     const rewritten = await stage.put(OTHER_KEY, { expires: stage.inMinutes(30) });
     const end = stage.inMinutes(30);
     stage.pass(11);
@@ -518,30 +626,25 @@ const keeping: readonly ContractCase[] = [
     await assertStored(stage, KEY, { ...touched, expires: end });
     await assertStored(stage, OTHER_KEY, rewritten);
   }),
-  contractCase(
-    "prune: goes by a record's last end, whether it came sooner or later than the one before",
-    async (stage) => {
-      const ends = { sooner: stage.inMinutes(2), later: stage.inMinutes(20) };
-      for (const [name, expires] of Object.entries(ends)) {
-        await stage.put(`session:touched-${name}`);
-        await stage.backend.touch(`session:touched-${name}`, expires);
-        const { version } = await stage.put(`session:rewritten-${name}`);
-        await stage.backend.write(`session:rewritten-${name}`, stage.record({ expires }), { version });
-      }
-      stage.pass(3);
-      const first = await stage.backend.prune();
-      stage.pass(10);
-      const none = await stage.backend.prune();
-      stage.pass(10);
-      const second = await stage.backend.prune();
-      // 0 where the engine expires records by itself.
-      const dropped = [first, none, second].join();
-      assert.ok(
-        dropped === "2,0,2" || dropped === "0,0,0",
-        `dropped ${dropped}: two that ended sooner, then two later`,
-      );
-    },
-  ),
+  contractCase("prune: goes by a record's last end, which comes sooner only by a write", async (stage) => {
+    const ends = { sooner: stage.inMinutes(2), later: stage.inMinutes(20) };
+    for (const [name, expires] of Object.entries(ends)) {
+      const touched = await stage.put(`session:touched-${name}`);
+      await stage.backend.touch(`session:touched-${name}`, expires, touched.version);
+      const { version } = await stage.put(`session:rewritten-${name}`);
+      await stage.backend.write(`session:rewritten-${name}`, stage.record({ expires }), { version });
+    }
+    const dropped: number[] = [];
+    for (const minutes of [3, 10, 10]) {
+      stage.pass(minutes);
+      dropped.push(await stage.backend.prune());
+    }
+    // 0 where the engine expires records by itself.
+    assert.ok(
+      ["1,1,2", "0,0,0"].includes(dropped.join()),
+      `dropped ${dropped}: the one written to end sooner, then the one that was only touched, then two later`,
+    );
+  }),
 ];
 
 const closing: readonly ContractCase[] = [
@@ -549,7 +652,7 @@ const closing: readonly ContractCase[] = [
     contractCase(`close: a later ${name} throws STORE_CLOSED`, async (stage) => {
       const written = await stage.put(KEY);
       await stage.backend.close();
-      await assert.rejects(async () => call(stage.backend), isClosed);
+      await assert.rejects(async () => call(stage.backend, written.version), isClosed);
       await assertStored({ ...stage, backend: stage.other }, KEY, written);
     }),
   ),
@@ -572,4 +675,11 @@ const closing: readonly ContractCase[] = [
 ];
 
 /** Every sentence of `backend.ts`. A backend is right when all cases pass; none may be left out. */
-export const backendContract: readonly ContractCase[] = [...reading, ...writing, ...ending, ...keeping, ...closing];
+export const backendContract: readonly ContractCase[] = [
+  ...reading,
+  ...writing,
+  ...touching,
+  ...ending,
+  ...keeping,
+  ...closing,
+];

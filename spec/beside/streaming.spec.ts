@@ -78,8 +78,8 @@ describe.each([4, 5] as const)("on Express %i", (release) => {
     const { touch } = LocalBackend.prototype;
     const spy = jest.spyOn(LocalBackend.prototype, "touch");
     await new Promise<void>((resolve) => {
-      spy.mockImplementation(async function (this: LocalBackend, key, expires) {
-        const wasThere = await touch.call(this, key, expires);
+      spy.mockImplementation(async function (this: LocalBackend, key, expires, version) {
+        const wasThere = await touch.call(this, key, expires, version);
         if (key.startsWith(SESSION_PREFIX)) resolve();
         return wasThere;
       });

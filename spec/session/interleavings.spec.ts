@@ -204,7 +204,7 @@ function paused(backend: Backend, pause: Pause, slowCall: number | undefined): B
     open: () => backend.open(),
     read: (key) => around(() => backend.read(key)),
     write: (key, record, expected) => around(() => backend.write(key, record, expected)),
-    touch: (key, expires) => around(() => backend.touch(key, expires)),
+    touch: (key, expires, version) => around(() => backend.touch(key, expires, version)),
     remove: (key) => around(() => backend.remove(key)),
     entries: () => backend.entries(),
     prune: () => backend.prune(),

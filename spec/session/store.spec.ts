@@ -332,6 +332,20 @@ describe("lifetime", () => {
     expect(await get(store, "s")).toBeUndefined();
   });
 
+  test("a touch after another writer's save moves the end, by the lifetime that the record has now", async () => {
+    const store = await open({ timeout: 20 });
+    await set(store, "s", newSession(store, "s", { a: 1 }));
+    const [mine, theirs] = [(await get(store, "s")) as Data, (await get(store, "s")) as Data];
+    theirs.cookie.originalMaxAge = 10 * MINUTE;
+    await set(store, "s", theirs);
+    now += 9 * MINUTE;
+    await touch(store, "s", mine);
+    now += 10 * MINUTE - 1;
+    expect((await store.all()).length).toBe(1);
+    now += 1;
+    expect((await store.all()).length).toBe(0);
+  });
+
   test("a touch that fails is logged, and no error", async () => {
     const store = await open();
     await set(store, "s", newSession(store, "s", { a: 1 }));

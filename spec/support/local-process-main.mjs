@@ -113,8 +113,8 @@ const tasks = {
     const work = async () => {
       for (let count = 0; count < times; count += 1) {
         await tasks.write({ key: `k${count % 10}`, value: "{}" });
-        await backend.read(`k${count % 10}`);
-        await backend.touch(`k${count % 10}`, far);
+        const { version } = await backend.read(`k${count % 10}`);
+        await backend.touch(`k${count % 10}`, far + 1, version);
       }
       for (let count = 0; count < times / 100; count += 1) {
         const other = make();

@@ -40,11 +40,12 @@ export class MemoryBackend implements Backend {
     return true;
   }
 
-  async touch(key: string, expires: number): Promise<boolean> {
+  async touch(key: string, expires: number, version: string): Promise<boolean> {
     await this.turn();
     const current = this.live(key);
-    if (current) this.place.records.set(key, { ...current, expires });
-    return current !== undefined;
+    if (current?.version !== version) return false;
+    this.place.records.set(key, { ...current, expires: Math.max(expires, current.expires) });
+    return true;
   }
 
   async remove(key: string): Promise<boolean> {

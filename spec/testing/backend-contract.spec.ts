@@ -47,8 +47,8 @@ describe("a right backend", () => {
       override write(key: string, record: StoredRecord, expected: Expected) {
         return super.write(key, { ...record, expires: floor(record.expires) }, expected);
       }
-      override touch(key: string, expires: number) {
-        return super.touch(key, floor(expires));
+      override touch(key: string, expires: number, version: string) {
+        return super.touch(key, floor(expires), version);
       }
     }
     const make = subjectsOf(Coarse);
@@ -321,9 +321,9 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
     "touch creates",
     "touch: never creates",
     class extends MemoryBackend {
-      override async touch(key: string, expires: number) {
-        const wasThere = await super.touch(key, expires);
-        if (!wasThere) this.place.records.set(key, { value: "", version: "", expires });
+      override async touch(key: string, expires: number, version: string) {
+        const wasThere = await super.touch(key, expires, version);
+        if (!this.place.records.has(key)) this.place.records.set(key, { value: "", version, expires });
         return wasThere;
       }
     },
@@ -332,10 +332,10 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
     "touch changes the version",
     "touch: a version read before it still matches after it",
     class extends MemoryBackend {
-      override async touch(key: string, expires: number) {
-        const wasThere = await super.touch(key, expires);
+      override async touch(key: string, expires: number, version: string) {
+        const wasThere = await super.touch(key, expires, version);
         const record = this.place.records.get(key);
-        if (record) this.place.records.set(key, { ...record, version: `${record.version}+` });
+        if (wasThere && record) this.place.records.set(key, { ...record, version: `${version}+` });
         return wasThere;
       }
     },
@@ -344,11 +344,12 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
     "touch revives an expired record",
     "touch: false on an expired record, which stays so",
     class extends MemoryBackend {
-      override async touch(key: string, expires: number) {
+      override async touch(key: string, expires: number, version: string) {
         await this.turn();
         const record = this.place.records.get(key);
-        if (record) this.place.records.set(key, { ...record, expires });
-        return record !== undefined;
+        if (record?.version !== version) return false;
+        this.place.records.set(key, { ...record, expires: Math.max(expires, record.expires) });
+        return true;
       }
     },
   ],
@@ -356,17 +357,159 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
     "touch does nothing",
     "touch: moves the end of a live record and nothing else",
     class extends MemoryBackend {
-      override async touch(key: string) {
-        return (await this.read(key)) !== undefined;
+      override async touch(key: string, _expires: number, version: string) {
+        return (await this.read(key))?.version === version;
       }
     },
   ],
   [
-    "touch only ever moves the end away",
-    "touch: may bring the end nearer, and into the past",
+    "touch moves only what this connection wrote",
+    "touch: moves the end from the other connection, too",
+    class extends MemoryBackend {
+      readonly #mine = new Set<string>();
+      override write(key: string, record: StoredRecord, expected: Expected) {
+        this.#mine.add(record.version);
+        return super.write(key, record, expected);
+      }
+      override touch(key: string, expires: number, version: string) {
+        return super.touch(key, this.#mine.has(version) ? expires : 0, version);
+      }
+    },
+  ],
+  [
+    "touch ignores the version",
+    "touch: false on another version, whose end stays",
     class extends MemoryBackend {
       override touch(key: string, expires: number) {
-        return super.touch(key, Math.max(expires, this.place.records.get(key)?.expires ?? 0));
+        return super.touch(key, expires, this.live(key)?.version ?? "");
+      }
+    },
+  ],
+  [
+    "touch moves the end of another version, and answers false",
+    "touch: false on another version, whose end stays",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const stored = this.live(key)?.version ?? "";
+        return (await super.touch(key, expires, stored)) && stored === version;
+      }
+    },
+  ],
+  [
+    "touch answers true for a nearer end of another version",
+    "touch: false on another version, whose end stays",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const isNearer = expires < (this.live(key)?.expires ?? 0);
+        return (await super.touch(key, expires, version)) || isNearer;
+      }
+    },
+  ],
+  [
+    "touch goes by the version that a record had first",
+    "touch: false on the version before, once a record was written again",
+    class extends MemoryBackend {
+      readonly #first = new Map<string, string>();
+      override write(key: string, record: StoredRecord, expected: Expected) {
+        if (!this.#first.has(key)) this.#first.set(key, record.version);
+        return super.write(key, record, expected);
+      }
+      override touch(key: string, expires: number, version: string) {
+        const isFirst = this.#first.get(key) === version;
+        return super.touch(key, expires, isFirst ? (this.live(key)?.version ?? "") : version);
+      }
+    },
+  ],
+  [
+    "touch compares versions without capitals",
+    "touch: versions compare to the letter",
+    class extends MemoryBackend {
+      override touch(key: string, expires: number, version: string) {
+        const stored = this.live(key)?.version;
+        const isMatch = stored?.toLowerCase() === version.toLowerCase();
+        return super.touch(key, expires, isMatch && stored !== undefined ? stored : version);
+      }
+    },
+  ],
+  [
+    "touch brings the end nearer",
+    "touch: never brings the end nearer, nor into the past",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const wasThere = await super.touch(key, expires, version);
+        const record = this.place.records.get(key);
+        if (wasThere && record) this.place.records.set(key, { ...record, expires });
+        return wasThere;
+      }
+    },
+  ],
+  [
+    "touch to an end in the past removes",
+    "touch: never brings the end nearer, nor into the past",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const wasThere = await super.touch(key, expires, version);
+        if (wasThere && expires <= this.now()) this.place.records.delete(key);
+        return wasThere;
+      }
+    },
+  ],
+  [
+    "touch answers whether it moved the end",
+    "touch: true where the end is there already",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const before = this.live(key)?.expires ?? 0;
+        return (await super.touch(key, expires, version)) && expires > before;
+      }
+    },
+  ],
+  [
+    "touch answers false for a nearer end",
+    "touch: one that comes late, after one that moved the end further, changes nothing",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const before = this.live(key)?.expires ?? 0;
+        return (await super.touch(key, expires, version)) && expires >= before;
+      }
+    },
+  ],
+  [
+    "touch compares the ends, then moves",
+    "touch: of 20 at once, the furthest end stands",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const before = await this.read(key);
+        if (before?.version !== version) return false;
+        if (before.expires >= expires) return true;
+        await this.turn();
+        const record = this.live(key);
+        if (record?.version === version) this.place.records.set(key, { ...record, expires });
+        return record?.version === version;
+      }
+    },
+  ],
+  [
+    "touch compares the version, then moves what is there",
+    "touch: at once with a write over its version, moves nothing of the new record",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        if ((await this.read(key))?.version !== version) return false;
+        await this.turn();
+        const record = this.live(key);
+        if (record) this.place.records.set(key, { ...record, expires: Math.max(expires, record.expires) });
+        return record !== undefined;
+      }
+    },
+  ],
+  [
+    "touch reads the record, then writes it back",
+    "touch: at once with a removal, brings nothing back",
+    class extends MemoryBackend {
+      override async touch(key: string, expires: number, version: string) {
+        const record = await this.read(key);
+        if (record?.version !== version) return false;
+        return super.write(key, { ...record, expires: Math.max(expires, record.expires) }, "any");
       }
     },
   ],
@@ -560,7 +703,7 @@ const SABOTAGED: ReadonlyArray<readonly [what: string, noticed: string, Kind: ty
   ],
   [
     "prune looks at a record when its first end has come",
-    "prune: goes by a record's last end, whether it came sooner or later than the one before",
+    "prune: goes by a record's last end, which comes sooner only by a write",
     class extends MemoryBackend {
       readonly #first = new Map<string, number>();
       override write(key: string, record: StoredRecord, expected: Expected) {

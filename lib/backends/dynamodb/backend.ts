@@ -49,8 +49,7 @@ export class DynamodbBackend implements Backend {
 
   async read(key: string): Promise<StoredRecord | undefined> {
     const item = await this.#connection.run((ask) => this.#get(ask, key));
-    const record = item && isOurs(item) ? this.#decode(item) : undefined;
-    return record && record.expires > this.#context.now() ? record : undefined;
+    return this.#live(item);
   }
 
   async write(key: string, record: StoredRecord, expected: Expected): Promise<boolean> {
@@ -81,21 +80,27 @@ export class DynamodbBackend implements Backend {
     });
   }
 
-  async touch(key: string, expires: number): Promise<boolean> {
+  async touch(key: string, expires: number, version: string): Promise<boolean> {
     const { expires_ms, expires: seconds } = expiryOf(expires);
+    const values = { ":ms": expires_ms, ":seconds": seconds, ":version": { S: version } };
     const update = {
       ...this.#table,
       Key: keyOf(key),
       UpdateExpression: "SET expires_ms = :ms, expires = :seconds",
-      ConditionExpression: IS_LIVE,
-      ExpressionAttributeValues: { ...US, ...this.#now(), ":ms": expires_ms, ":seconds": seconds },
+      ConditionExpression: `${IS_LIVE} AND version = :version AND expires_ms < :ms`,
+      ExpressionAttributeValues: { ...US, ...this.#now(), ...values },
+      ReturnValuesOnConditionCheckFailure: "ALL_OLD" as const,
     };
-    return this.#connection.run((ask) =>
-      unlessConflict(
-        ask("UpdateItem", (client, options) => client.updateItem(update, options)).then(() => true),
-        false,
-      ),
-    );
+    return this.#connection.run(async (ask) => {
+      try {
+        await ask("UpdateItem", (client, options) => client.updateItem(update, options));
+        return true;
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        // It may be that version, whose end is not to come earlier.
+        return this.#live(error.item ?? (await this.#get(ask, key)))?.version === version;
+      }
+    });
   }
 
   async remove(key: string): Promise<boolean> {
@@ -181,6 +186,13 @@ export class DynamodbBackend implements Backend {
       ConditionExpression: `attribute_not_exists(username) OR ${over}`,
       ExpressionAttributeValues: values,
     };
+  }
+
+  /** The record in an item, if it is ours and live. */
+  #live(item: Item | undefined): StoredRecord | undefined {
+    // What has no time of ours is for `#decode` to report.
+    const isLive = item && isOurs(item) && !(Number(item.expires_ms?.N) <= this.#context.now());
+    return isLive ? this.#decode(item) : undefined;
   }
 
   #now() {

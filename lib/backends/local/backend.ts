@@ -83,10 +83,8 @@ export class LocalBackend implements Backend {
     });
   }
 
-  async touch(key: string, expires: number): Promise<boolean> {
-    return this.#change(({ statements: { touch, touchSooner } }) =>
-      unlessNone([touch, touchSooner], expires, key, this.#context.now()),
-    );
+  async touch(key: string, expires: number, version: string): Promise<boolean> {
+    return this.#change(({ statements }) => statements.touch.run(expires, key, version, this.#context.now()));
   }
 
   async remove(key: string): Promise<boolean> {

@@ -118,12 +118,13 @@ export function prepare(database: Database) {
     replace: database.prepare(
       `UPDATE records SET value = ?1, version = ?2, expires = ?3 WHERE ${isThere} AND due <= ?3`,
     ),
-    // The two for an end that comes earlier than the record is due.
+    // For an end that comes earlier than the record is due.
     replaceSooner: database.prepare(
       `UPDATE records SET value = ?1, version = ?2, expires = ?3, due = ?3 WHERE ${isThere}`,
     ),
-    touch: database.prepare("UPDATE records SET expires = ?1 WHERE key = ?2 AND expires > ?3 AND due <= ?1"),
-    touchSooner: database.prepare("UPDATE records SET expires = ?1, due = ?1 WHERE key = ?2 AND expires > ?3"),
+    touch: database.prepare(
+      "UPDATE records SET expires = max(expires, ?1) WHERE key = ?2 AND version = ?3 AND expires > ?4",
+    ),
     remove: database.prepare("DELETE FROM records WHERE key = ? AND expires > ?"),
     page: database.prepare(
       `SELECT key, value, version, ${expires} FROM records WHERE key > ? AND records.expires > ? ORDER BY key LIMIT ?`,

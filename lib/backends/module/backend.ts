@@ -51,8 +51,8 @@ export class ModuleBackend implements Backend {
     return this.#ask("write", (backend) => backend.write(key, record, expected));
   }
 
-  touch(key: string, expires: number): Promise<boolean> {
-    return this.#ask("touch", (backend) => backend.touch(key, expires));
+  touch(key: string, expires: number, version: string): Promise<boolean> {
+    return this.#ask("touch", (backend) => backend.touch(key, expires, version));
   }
 
   remove(key: string): Promise<boolean> {

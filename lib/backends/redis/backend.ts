@@ -75,8 +75,8 @@ export class RedisBackend implements Backend {
     );
   }
 
-  async touch(key: string, expires: number): Promise<boolean> {
-    return (await this.#change(TOUCH, key, touchArguments(expires, this.#context.now()))) === 1;
+  async touch(key: string, expires: number, version: string): Promise<boolean> {
+    return (await this.#change(TOUCH, key, touchArguments(expires, version, this.#context.now()))) === 1;
   }
 
   async remove(key: string): Promise<boolean> {

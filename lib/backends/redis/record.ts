@@ -11,13 +11,19 @@ const VERSION_AT = FORMAT.length + EXPIRES_WIDTH + 1;
 /** What Redis takes for a time to live, at most: far above any use. Milliseconds. */
 const LONGEST = 8.64e15;
 
-/** `live` is whether the key holds a record of ours that has not expired. KEYS[1] is the key, ARGV[1] the time. */
+/**
+ * `live` is whether the key holds a record of ours that has not expired, `holds` whether such a head is of this version.
+ * KEYS[1] is the key, ARGV[1] the time.
+ */
 const HEAD = `
   local function read(width)
     local head = redis.call('GETRANGE', KEYS[1], 0, ${VERSION_AT} + width)
     local ours = head:sub(1, ${FORMAT.length}) == '${FORMAT}'
     local expires = ours and tonumber(head:sub(${FORMAT.length + 1}, ${VERSION_AT - 1})) or 0
-    return head, ours, expires > tonumber(ARGV[1])
+    return head, ours, expires > tonumber(ARGV[1]), expires
+  end
+  local function holds(head, version)
+    return head:sub(${VERSION_AT + 1}, ${VERSION_AT} + #version + 1) == version .. '\\n'
   end
 `;
 
@@ -25,14 +31,11 @@ const HEAD = `
 export const WRITE = script(`
   local expected, version = ARGV[3], ARGV[4]
   local head, ours, live = read(math.max(#expected, #version) + 1)
-  local function holds(text)
-    return live and head:sub(${VERSION_AT + 1}, ${VERSION_AT} + #text + 1) == text .. '\\n'
-  end
   if expected ~= 'any' then
-    if holds(version) then return 1 end
+    if live and holds(head, version) then return 1 end
     if expected == 'absent' then
       if live then return 0 end
-    elseif not holds(expected:sub(2)) then
+    elseif not (live and holds(head, expected:sub(2))) then
       return 0
     end
   end
@@ -49,14 +52,11 @@ export const WRITE = script(`
   return 1
 `);
 
-/** ARGV: time, time to live, expiry. */
+/** ARGV: time, time to live, expiry, version. Answers 1; 0 where that version is not there. */
 export const TOUCH = script(`
-  local _, _, live = read(0)
-  if not live then return 0 end
-  if tonumber(ARGV[2]) <= 0 then
-    redis.call('DEL', KEYS[1])
-    return 1
-  end
+  local head, _, live, expires = read(#ARGV[4] + 1)
+  if not (live and holds(head, ARGV[4])) then return 0 end
+  if tonumber(ARGV[3]) <= expires then return 1 end
   redis.call('SETRANGE', KEYS[1], ${FORMAT.length}, ARGV[3])
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 1
@@ -116,13 +116,17 @@ export function writeArguments(record: StoredRecord, expected: Expected, now: nu
   const { value, version, expires } = record;
   const wanted = typeof expected === "string" ? expected : `=${encodeURIComponent(expected.version)}`;
   const coded = encodeURIComponent(version);
-  return [...touchArguments(expires, now).slice(0, 2), wanted, coded, `${FORMAT}${padded(expires)} ${coded}\n${value}`];
+  return [...times(expires, now), wanted, coded, `${FORMAT}${padded(expires)} ${coded}\n${value}`];
 }
 
 /** What `TOUCH` takes. */
-export function touchArguments(expires: number, now: number): readonly string[] {
-  // Never early: the way to Redis comes on top.
-  return [String(now), String(Math.min(Math.ceil(expires - now), LONGEST)), padded(expires)];
+export function touchArguments(expires: number, version: string, now: number): readonly string[] {
+  return [...times(expires, now), padded(expires), encodeURIComponent(version)];
+}
+
+/** The time, and the time to live. Never early: the way to Redis comes on top. */
+function times(expires: number, now: number): readonly [string, string] {
+  return [String(now), String(Math.min(Math.ceil(expires - now), LONGEST))];
 }
 
 function padded(expires: number): string {

@@ -66,7 +66,7 @@ describe("an item", () => {
       expires_ms: { N: String(soon + 1) },
       expires: { N: String(soon / 1000 + 1) },
     });
-    await backend.touch("session:a", soon + 5000);
+    await backend.touch("session:a", soon + 5000, "v1");
     expect(await itemOf()).toMatchObject({
       expires_ms: { N: String(soon + 5000) },
       expires: { N: String(soon / 1000 + 5) },
@@ -105,11 +105,11 @@ describe("the size of an item", () => {
     const key = `session:${"k".repeat(120)}`;
     const [first, second] = [
       { ...largest, version: "v".repeat(80), expires: 8.64e15 },
-      { ...largest, version: "w".repeat(80), expires: 8.64e15 },
+      { ...largest, version: "w".repeat(80), expires: 8.64e15 - 1 },
     ];
     expect(await backend.write(key, first, "absent")).toBe(true);
     expect(await backend.write(key, second, { version: first.version })).toBe(true);
-    expect(await backend.touch(key, 8.64e15 - 1)).toBe(true);
+    expect(await backend.touch(key, 8.64e15, second.version)).toBe(true);
     expect((await backend.read(key))?.value.length).toBe(408_576);
   });
 
@@ -172,7 +172,7 @@ describe("neighbours", () => {
     await backend.write("session:mine", mine, "absent");
     for (const { username } of NEIGHBOURS) {
       expect(await backend.read(username.S)).toBeUndefined();
-      expect(await backend.touch(username.S, 8.64e15)).toBe(false);
+      expect(await backend.touch(username.S, 8.64e15, mine.version)).toBe(false);
       expect(await backend.remove(username.S)).toBe(false);
     }
     const entries = [];
@@ -201,13 +201,13 @@ describe("neighbours", () => {
   });
 });
 
-describe("a write whose answer was lost", () => {
-  /** The engine does it, and the first answer does not arrive. */
-  function loseFirst(action: string, fate: "cut" | "lose"): void {
-    let lost = 0;
-    dynamodb.fate = (call) => (call.action === action && lost++ === 0 ? fate : "pass");
-  }
+/** The engine does it, and the first answer does not arrive. */
+function loseFirst(action: string, fate: "cut" | "lose"): void {
+  let lost = 0;
+  dynamodb.fate = (call) => (call.action === action && lost++ === 0 ? fate : "pass");
+}
 
+describe("a write whose answer was lost", () => {
   test.each(["cut", "lose"] as const)("58: is told from somebody else's: the answer is %s", async (fate) => {
     const { backend } = makeBackend(way, { timeout: 800 });
     const first = record("first");
@@ -250,6 +250,41 @@ describe("a write whose answer was lost", () => {
   });
 });
 
+describe("a touch", () => {
+  test.each(["cut", "lose"] as const)("is true when it meets its own first try: the answer is %s", async (fate) => {
+    const { backend } = makeBackend(way, { timeout: 800 });
+    const mine = record();
+    await backend.write("session:a", mine, "absent");
+    dynamodb.forget();
+    loseFirst("UpdateItem", fate);
+    expect(await backend.touch("session:a", mine.expires + 1000, mine.version)).toBe(true);
+    expect(await backend.read("session:a")).toEqual({ ...mine, expires: mine.expires + 1000 });
+    expect(dynamodb.actions.filter((action) => action === "UpdateItem")).toHaveLength(2);
+  });
+
+  test("is one call, and where nothing moves the item in the answer is enough", async () => {
+    const { backend } = makeBackend(way);
+    const mine = record();
+    await backend.write("session:a", mine, "absent");
+    dynamodb.forget();
+    expect(await backend.touch("session:a", mine.expires + 1000, mine.version)).toBe(true);
+    expect(dynamodb.actions).toEqual(["UpdateItem"]);
+    dynamodb.forget();
+    expect(await backend.touch("session:a", mine.expires, mine.version)).toBe(true);
+    expect(await backend.touch("session:a", mine.expires + 5000, "another")).toBe(false);
+    const each = isAmazons ? ["UpdateItem"] : ["UpdateItem", "GetItem"];
+    expect(dynamodb.actions).toEqual([...each, ...each]);
+    expect(await backend.read("session:a")).toEqual({ ...mine, expires: mine.expires + 1000 });
+  });
+
+  test("of a record that does not decode is false, as if it were absent", async () => {
+    const { backend } = makeBackend(way);
+    const damaged = { written_by: { S: "express-tokenizer" }, version: { S: "v" }, value: { S: "text" } };
+    await client.putItem({ TableName: table, Item: { username: { S: "session:a" }, ...damaged } });
+    expect(await backend.touch("session:a", Date.now() + 60_000, "v")).toBe(false);
+  });
+});
+
 describe("scanning", () => {
   test("goes by pages of 256, and leaves when it is left", async () => {
     const { backend } = makeBackend(way);
@@ -271,7 +306,7 @@ describe("scanning", () => {
     dynamodb.fate = async ({ action }): Promise<Fate> => {
       // After the scan has answered, and before the first removal is done.
       if (action === "DeleteItem") {
-        touched ??= late.touch("session:a", Date.now() + 1_000_000);
+        touched ??= late.touch("session:a", Date.now() + 1_000_000, mine.version);
         await touched;
       }
       return "pass";

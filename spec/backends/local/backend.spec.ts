@@ -674,9 +674,11 @@ describe.each(ENGINES)("on %s", (engine) => {
 
     test.each(["touch", "remove"] as const)("the folder removed: %s is refused, too", async (method) => {
       const backend = make(engine);
-      await backend.write("k", record(), "any");
+      const stored = record();
+      await backend.write("k", stored, "any");
       rmSync(path, { recursive: true });
-      expect(await refusal(method === "touch" ? backend.touch("k", FAR) : backend.remove("k"))).toEqual(removed());
+      const call = { touch: () => backend.touch("k", FAR + 1, stored.version), remove: () => backend.remove("k") };
+      expect(await refusal(call[method]())).toEqual(removed());
       expect(await backend.read("k")).toBeUndefined();
     });
 
@@ -736,7 +738,7 @@ describe.each(ENGINES)("on %s", (engine) => {
         () => backend.open(),
         () => backend.read("k"),
         () => backend.write("k", record(), "any"),
-        () => backend.touch("k", FAR),
+        () => backend.touch("k", FAR, "v"),
         () => backend.remove("k"),
         () => backend.entries().next(),
         () => backend.prune(),

@@ -344,7 +344,7 @@ describe("what stands before somebody's backend", () => {
   const CALLS: ReadonlyArray<readonly [name: keyof Backend, call: (backend: Backend) => Promise<unknown>]> = [
     ["read", (backend) => backend.read("key")],
     ["write", (backend) => backend.write("key", record, "any")],
-    ["touch", (backend) => backend.touch("key", record.expires)],
+    ["touch", (backend) => backend.touch("key", record.expires, record.version)],
     ["remove", (backend) => backend.remove("key")],
     ["entries", (backend) => everyOf(backend.entries())],
     ["prune", (backend) => backend.prune()],

@@ -20,38 +20,48 @@ withRedis("records in Redis", () => {
   test("a load is one command, a write, a touch and a removal one script each", async () => {
     const { backend } = onServer(server);
     await backend.open();
-    await backend.write("known", record("a"), "any");
-    await backend.touch("known", Date.now() + 50_000);
+    const [known, stored] = [record("a"), record("a")];
+    await backend.write("known", known, "any");
+    await backend.touch("known", known.expires + 1, known.version);
     await backend.remove("known");
     await server.command("CONFIG", "RESETSTAT");
-    await backend.write("key", record("a"), "absent");
+    await backend.write("key", stored, "absent");
     await backend.read("key");
-    await backend.touch("key", Date.now() + 50_000);
+    await backend.touch("key", stored.expires + 1, stored.version);
     await backend.remove("key");
     expect(await commandsOf(server)).toMatchObject({ get: 1, evalsha: 3, eval: 0 });
   });
 
   test("scripts that the server forgot are sent again", async () => {
     const { backend } = onServer(server);
-    const first = record("a");
+    const [first, second] = [record("a"), record("b")];
     expect(await backend.write("forgot", first, "absent")).toBe(true);
     await server.command("SCRIPT", "FLUSH");
-    expect(await backend.write("forgot", record("b"), { version: first.version })).toBe(true);
+    expect(await backend.write("forgot", second, { version: first.version })).toBe(true);
     await server.command("SCRIPT", "FLUSH");
-    expect(await backend.touch("forgot", Date.now() + 50_000)).toBe(true);
+    expect(await backend.touch("forgot", second.expires + 1, second.version)).toBe(true);
     await server.command("SCRIPT", "FLUSH");
     expect(await backend.remove("forgot")).toBe(true);
   });
 
-  test("Redis drops what has expired by itself; a touch moves that, and a rewrite", async () => {
+  test("Redis drops what has expired by itself; a touch moves that later, and a rewrite either way", async () => {
     const { backend } = onServer(server);
     const left = async () => Number(await server.command("PTTL", "tokenizer:ttl"));
     const first = record("a", Date.now() + 60_000);
     await backend.write("ttl", first, "absent");
     expect(await left()).toBeGreaterThan(55_000);
     expect(await left()).toBeLessThanOrEqual(60_000);
-    await backend.touch("ttl", Date.now() + 600_000);
+    await backend.touch("ttl", Date.now() + 600_000, first.version);
     expect(await left()).toBeGreaterThan(595_000);
+    for (const [end, version] of [
+      [Date.now() + 100, first.version],
+      [Date.now() - 1, first.version],
+      [Date.now() + 6_000_000, "another"],
+    ] as const) {
+      expect(await backend.touch("ttl", end, version)).toBe(version === first.version);
+      expect(await left()).toBeGreaterThan(595_000);
+      expect(await left()).toBeLessThanOrEqual(600_000);
+    }
     await backend.write("ttl", record("b", Date.now() + 100), { version: first.version });
     expect(await left()).toBeLessThanOrEqual(100);
     await until("the key is gone", async () => (await left()) === -2, 1000);
@@ -64,7 +74,7 @@ withRedis("records in Redis", () => {
     clock.ahead = 60_000;
     expect(await server.command("EXISTS", "tokenizer:clock")).toBe(1);
     expect(await backend.read("clock")).toBeUndefined();
-    expect(await backend.touch("clock", Date.now() + 120_000)).toBe(false);
+    expect(await backend.touch("clock", Date.now() + 120_000, first.version)).toBe(false);
     expect(await backend.write("clock", record("b", Date.now() + 120_000), { version: first.version })).toBe(false);
     expect(await backend.remove("clock")).toBe(false);
     expect(await server.command("EXISTS", "tokenizer:clock")).toBe(0);
@@ -78,9 +88,6 @@ withRedis("records in Redis", () => {
     expect(await server.command("EXISTS", "tokenizer:past")).toBe(0);
     expect(await backend.write("past", record("b", Date.now() - 1), "absent")).toBe(true);
     expect(await server.command("EXISTS", "tokenizer:past")).toBe(0);
-    await backend.write("past", record("a"), "any");
-    expect(await backend.touch("past", Date.now() - 1)).toBe(true);
-    expect(await server.command("EXISTS", "tokenizer:past")).toBe(0);
   });
 
   test.each([
@@ -91,8 +98,10 @@ withRedis("records in Redis", () => {
     const stored = { ...record("a"), expires };
     expect(await backend.write("end", stored, "any")).toBe(true);
     expect(await backend.read("end")).toEqual(stored);
-    expect(await backend.touch("end", expires - 1)).toBe(true);
-    expect(await backend.read("end")).toEqual({ ...stored, expires: expires - 1 });
+    const sooner = record("b", expires - 1);
+    expect(await backend.write("end", sooner, "any")).toBe(true);
+    expect(await backend.touch("end", expires, sooner.version)).toBe(true);
+    expect(await backend.read("end")).toEqual({ ...sooner, expires });
     await backend.remove("end");
   });
 
@@ -161,8 +170,8 @@ withRedis("records in Redis", () => {
       const isText = (await server.command("TYPE", "theirs:key")) === "string";
       const calls: [() => Promise<unknown>, absent: unknown][] = [
         [() => backend.read("key"), undefined],
-        [() => backend.touch("key", Date.now() + 1000), false],
-        [() => backend.touch("key", Date.now() - 1000), false],
+        [() => backend.touch("key", Date.now() + 1000, "v"), false],
+        [() => backend.touch("key", Date.now() - 1000, "v"), false],
         [() => backend.remove("key"), false],
       ];
       for (const [call, absent] of calls) {
@@ -334,7 +343,7 @@ withRedis("records in Redis", () => {
       backend.open(),
       backend.read("key"),
       backend.write("key", record("a"), "any"),
-      backend.touch("key", 1),
+      backend.touch("key", 1, "v"),
       backend.remove("key"),
       backend.entries()[Symbol.asyncIterator]().next(),
     ];
