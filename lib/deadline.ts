@@ -47,11 +47,15 @@ export class Deadline {
     clearImmediate(this.#lastTurn);
   }
 
-  /** Runs `work` under a deadline of its own. */
-  static async run<T>(milliseconds: number, work: (deadline: Deadline) => Promise<T>, late?: () => Error): Promise<T> {
+  /** Runs `work` under a deadline of its own, which its steps race. */
+  static async during<T>(
+    milliseconds: number,
+    work: (deadline: Deadline) => Promise<T>,
+    late?: () => Error,
+  ): Promise<T> {
     const deadline = new Deadline(milliseconds, late);
     try {
-      return await deadline.race(work(deadline));
+      return await work(deadline);
     } finally {
       deadline.clear();
     }
@@ -64,5 +68,13 @@ export class Deadline {
  * @param giveUpAt by `performance.now()`
  */
 export function within<T>(giveUpAt: number, work: Promise<T>, late: () => Error): Promise<T> {
-  return Deadline.run(giveUpAt - performance.now(), () => work, late);
+  return new Promise((resolve, reject) => {
+    // Not a race: what `late` lets go of may make the work fail, and that is not why it failed.
+    const deadline = new Deadline(giveUpAt - performance.now(), () => {
+      const error = late();
+      reject(error);
+      return error;
+    });
+    work.then(resolve, reject).finally(() => deadline.clear());
+  });
 }

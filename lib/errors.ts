@@ -18,8 +18,14 @@ export type TokenizerErrorCode =
   | "SESSION_UNSERIALIZABLE"
   /** The session is larger than the backend can keep; the message names its largest keys. */
   | "SESSION_TOO_LARGE"
+  /** `req.session` is no session, or its `username` no text; the message says which. */
+  | "SESSION_INVALID"
   /** The user's sessions were ended while this one was being written. */
   | "SESSION_REVOKED"
+  /** A user has more sessions than can be listed: a sign-in is refused. */
+  | "TOO_MANY_SESSIONS"
+  /** A call of `sessions.users` was given something else than it takes; the message says what. */
+  | "ARGUMENT_INVALID"
   /** The middleware is mounted twice, or behind another one that sets `req.session`. */
   | "MOUNTED_TWICE"
   /** `req.signIn` was called without a user name, or where there is no session. */
@@ -36,6 +42,8 @@ export interface SettingsFault {
 interface TokenizerErrorOptions {
   cause?: unknown;
   faults?: readonly SettingsFault[];
+  ended?: number;
+  failed?: number;
 }
 
 /** Codes that are the application's own mistake rather than a backend's failure. */
@@ -44,6 +52,8 @@ const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErr
   "PACKAGE_MISSING",
   "SESSION_UNSERIALIZABLE",
   "SESSION_TOO_LARGE",
+  "SESSION_INVALID",
+  "ARGUMENT_INVALID",
   "MOUNTED_TWICE",
   "SIGN_IN_INVALID",
 ]);
@@ -66,11 +76,21 @@ export class TokenizerError extends Error {
   /** For `SETTINGS_INVALID`: all faults, in the order of the file. Empty otherwise. */
   readonly faults: readonly SettingsFault[];
 
-  constructor(code: TokenizerErrorCode, message: string, { cause, faults = [] }: TokenizerErrorOptions = {}) {
+  /** Where sessions were to be ended and not all were: how many were, and how many were not. */
+  readonly ended: number | undefined;
+  readonly failed: number | undefined;
+
+  constructor(
+    code: TokenizerErrorCode,
+    message: string,
+    { cause, faults = [], ended, failed }: TokenizerErrorOptions = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.status = APPLICATION_FAULTS.has(code) ? 500 : 503;
     this.faults = faults;
+    this.ended = ended;
+    this.failed = failed;
   }
 }
 

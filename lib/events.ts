@@ -50,13 +50,13 @@ const sources: Readonly<Record<TokenizerEvent, Source>> = {
   refuse: source("refuse"),
 };
 
-/** Tells whoever listens; `message` is called only then. */
-export function tell<Event extends TokenizerEvent>(event: Event, message: () => TokenizerEvents[Event]): void {
+/** Publishes an event; `message` is called only where somebody listens. */
+export function emit<Event extends TokenizerEvent>(event: Event, message: () => TokenizerEvents[Event]): void {
   const { channel, debug } = sources[event];
   if (!channel.hasSubscribers && !debug.enabled) return;
-  const told = message();
-  debug("%o", told);
-  channel.publish(told);
+  const content = message();
+  debug("%o", content);
+  channel.publish(content);
 }
 
 function source(event: TokenizerEvent): Source {

@@ -20,7 +20,7 @@ export interface Health {
 export async function checkHealth(backend: Backend, timeout: number): Promise<Health> {
   const started = performance.now();
   try {
-    await Deadline.run(timeout, () => backend.read("health"));
+    await Deadline.during(timeout, (deadline) => deadline.race(backend.read("health")));
     return { ok: true, milliseconds: performance.now() - started };
   } catch (cause) {
     const error =

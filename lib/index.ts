@@ -5,7 +5,8 @@ export type { Backend, BackendContext, BackendFactory, Entry, Expected, StoredRe
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
 export type { TokenizerEvent, TokenizerEvents } from "./events.js";
 export type { Health } from "./health.js";
-export { type ListedSession, TokenStore, type TokenStoreEvents, type TokenStoreOptions } from "./session/store.js";
-export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users.js";
+export type { ListedSession } from "./session/listing.js";
+export { TokenStore, type TokenStoreEvents } from "./session/store.js";
+export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users/users.js";
 export type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 export { type Tokenizer, type TokenizerOptions, tokenizer } from "./tokenizer.js";

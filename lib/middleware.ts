@@ -4,9 +4,11 @@ import { CredentialsSealer } from "./credentials/credentials.js";
 import type { Keyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
 import { TokenizerError } from "./errors.js";
-import { tell } from "./events.js";
+import { emit } from "./events.js";
 import { commitBeforeAnswer } from "./session/commit.js";
 import { SessionCookie } from "./session/cookie.js";
+import type { SessionEngine } from "./session/engine.js";
+import type { Lifetime } from "./session/lifetime.js";
 import { loadSession } from "./session/load.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import type { TokenStore } from "./session/store.js";
@@ -16,16 +18,19 @@ import { proxyWarning } from "./warnings.js";
 export interface MiddlewareParts {
   readonly settings: Settings;
   readonly store: TokenStore;
+  readonly engine: SessionEngine;
+  readonly lifetime: Lifetime;
   readonly keyring: Keyring | undefined;
   readonly now: () => number;
   readonly warn: (message: string) => void;
 }
 
-export function makeMiddleware({ settings, store, keyring, now, warn }: MiddlewareParts): RequestHandler {
+export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
+  const { settings, store, engine, lifetime, keyring, now, warn } = parts;
   const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
-  const signing = { store, sealer, now };
+  const signing = { store, engine, lifetime, sealer };
   const warnOfProxy = proxyWarning(warn);
 
   return function sessions(req, res, next) {
@@ -44,13 +49,13 @@ export function makeMiddleware({ settings, store, keyring, now, warn }: Middlewa
         signedOut = true;
       };
       commitBeforeAnswer(res, {
-        save: () => req.session && store.commit(req.session),
+        save: () => req.session && engine.commit(req.session),
         exposed() {
-          isExposed = Boolean(req.session) && store.announceExposed(req.session);
+          isExposed = Boolean(req.session) && engine.expose(req.session);
         },
         announce() {
           const current = req.session;
-          const isNew = current && current.id !== cookieId && (isExposed || store.isStored(current));
+          const isNew = current && current.id !== cookieId && (isExposed || engine.isStored(current));
           if (isNew) cookie.send(req, res, current.id);
           else if (signedOut) cookie.clear(req, res);
           else if (current?.id === cookieId && cookie.isSignedWithOlderSecret(req, current.id)) {
@@ -65,7 +70,7 @@ export function makeMiddleware({ settings, store, keyring, now, warn }: Middlewa
 }
 
 function refuse(error: unknown, next: NextFunction): void {
-  tell("refuse", () => ({ code: error instanceof TokenizerError ? error.code : undefined }));
+  emit("refuse", () => ({ code: error instanceof TokenizerError ? error.code : undefined }));
   next(error);
 }
 

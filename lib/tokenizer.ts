@@ -4,11 +4,14 @@ import type { CookieOptions } from "express-session";
 import { makeBackend } from "./backends/open.js";
 import { type Keyring, makeKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
+import { TokenizerError } from "./errors.js";
 import { checkHealth, type Health } from "./health.js";
 import { makeMiddleware } from "./middleware.js";
+import { assemble } from "./session/assembly.js";
 import { RecordCodec } from "./session/record.js";
-import { TokenStore } from "./session/store.js";
-import { Users } from "./session/users.js";
+import type { TokenStore } from "./session/store.js";
+import type { KeyIds } from "./session/users/user-index.js";
+import type { Users } from "./session/users/users.js";
 import { type LoadedSettings, loadSettings } from "./settings/load.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
@@ -54,38 +57,41 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const settings = loadSettings(source, { log: { warn } });
   const now = "now" in clock ? () => clock.now() : clock;
   warnOfDebugOutput(warn);
-  return makeTokenizer(settings, { now, warn });
+  return makeTokenizer(settings, { now, warn }).sessions;
 }
 
-/** The same from settings that are loaded already. */
-export function makeTokenizer(
-  settings: LoadedSettings,
-  { now, warn }: { now: () => number; warn: (message: string) => void },
-): Tokenizer {
+/** The same from settings that are loaded already, with the parts that the command line works with. */
+export function makeTokenizer(settings: LoadedSettings, { now, warn }: Surroundings) {
   const { tokenizer: section } = settings;
   const storeTimeout = section.store_timeout * SECOND;
   const backend = makeBackend(settings, { now, timeout: storeTimeout, warn });
-  const keyring = keyringOf(settings);
-  const codec = keyring.then((keys) => new RecordCodec(keys, section.encrypt === "session"));
-  const store = new TokenStore({
+  const installation = deriveKeys(settings);
+  const keys = installation.then(({ keyring, ids }) => {
+    return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
+  });
+  const { store, users, engine, listing, lifetime, close } = assemble({
     backend,
-    codec,
+    keys,
     timeout: section.timeout * MINUTE,
     absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
-    sessionsPerUser: section.sessions_per_user,
     touchInterval: section.touch_interval * SECOND,
     storeTimeout,
+    limit: section.sessions_per_user,
     cookie: cookieOptions(settings),
     now,
     warn,
   });
 
   let serve: RequestHandler | undefined;
-  const made = keyring.then((keys) => {
-    serve = makeMiddleware({ settings, store, keyring: keys, now, warn });
+  const made = installation.then(({ keyring }) => {
+    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, now, warn });
     return serve;
   });
-  const ready = Promise.all([made, codec, Deadline.run(storeTimeout, () => backend.open())]).then(() => {});
+  const ready = Promise.all([
+    made,
+    keys,
+    Deadline.during(storeTimeout, (deadline) => deadline.race(backend.open())),
+  ]).then(() => {});
   // Whoever awaits it gets the rejection; whoever does not gets it with each request.
   ready.catch(() => {});
   const pruning = setInterval(() => {
@@ -93,26 +99,47 @@ export function makeTokenizer(
     if (!backend.expiresByItself) void prune(store, warn);
   }, PRUNE_INTERVAL).unref();
 
-  const sessions: RequestHandler = (req, res, next) => {
+  const handler: RequestHandler = (req, res, next) => {
     if (serve) serve(req, res, next);
     else made.then((middleware) => middleware(req, res, next)).catch(next);
   };
-  return Object.assign(sessions, {
+  const sessions: Tokenizer = Object.assign(handler, {
     ready,
     store,
-    users: new Users(store),
+    users,
     health: () => checkHealth(backend, storeTimeout),
     async close() {
       clearInterval(pruning);
-      await store.close();
+      await close();
       await backend.close();
     },
   });
+  return { sessions, engine, listing };
 }
 
-function keyringOf({ tokenizer: { safe_password, salt } }: Settings): Promise<Keyring | undefined> {
-  const [first, ...older] = [safe_password ?? []].flat();
-  return first === undefined ? Promise.resolve(undefined) : makeKeyring([first, ...older], salt);
+interface Surroundings {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+/** The keys of every `safe_password`, and what tells one installation from another on the same store. */
+async function deriveKeys({ tokenizer: { safe_password, salt, cookie } }: Settings): Promise<Installation> {
+  const [password, ...older] = [safe_password ?? []].flat();
+  if (password !== undefined) {
+    const keyring = await makeKeyring([password, ...older], salt);
+    return { keyring, ids: keyring.ids };
+  }
+  const [secret, ...others] = [cookie.secret ?? []].flat();
+  // The settings have been checked: there is one or the other.
+  if (secret === undefined) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
+  return { keyring: undefined, ids: (await makeKeyring([secret, ...others], salt)).ids };
+}
+
+interface Installation {
+  /** Missing without a `safe_password`. */
+  readonly keyring: Keyring | undefined;
+  readonly ids: KeyIds;
 }
 
 function cookieOptions({ tokenizer: { cookie } }: Settings): CookieOptions {

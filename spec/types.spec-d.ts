@@ -119,7 +119,10 @@ const MEANINGS: Record<TokenizerErrorCode, string> = {
   STORE_CLOSED: "",
   SESSION_UNSERIALIZABLE: "",
   SESSION_TOO_LARGE: "",
+  SESSION_INVALID: "",
   SESSION_REVOKED: "",
+  TOO_MANY_SESSIONS: "",
+  ARGUMENT_INVALID: "",
   MOUNTED_TWICE: "",
   SIGN_IN_INVALID: "",
 };

@@ -3,7 +3,7 @@ import type { DynamodbOptions } from "../backends/dynamodb/client.js";
 import { TokenizerError } from "../errors.js";
 import { type LoadedSettings, loadSettings } from "../settings/load.js";
 import type { TokenizerSettings } from "../settings/settings.js";
-import { makeTokenizer, type Tokenizer } from "../tokenizer.js";
+import { makeTokenizer } from "../tokenizer.js";
 
 /** What a command has of the world. */
 export interface Io {
@@ -53,6 +53,9 @@ export interface Command {
 /** The command line is wrong: told with the way to its help, exit code 2. */
 export class UsageError extends Error {}
 
+/** What a command works with: the sessions as an application has them, and what only the command line needs. */
+export type Parts = ReturnType<typeof makeTokenizer>;
+
 /** The option of every command that reads the settings. */
 export const settingsOption = {
   settings: {
@@ -86,14 +89,14 @@ export function readSettings({ settings: file }: Values, io: Io, warn = warner(i
 export async function withSessions<T>(
   settings: LoadedSettings,
   io: Io,
-  work: (sessions: Tokenizer) => Promise<T>,
+  work: (parts: Parts) => Promise<T>,
 ): Promise<T> {
-  const sessions = makeTokenizer(settings, { now: Date.now, warn: warner(io) });
+  const parts = makeTokenizer(settings, { now: Date.now, warn: warner(io) });
   try {
-    await sessions.ready;
-    return await work(sessions);
+    await parts.sessions.ready;
+    return await work(parts);
   } finally {
-    await sessions.close();
+    await parts.sessions.close();
   }
 }
 

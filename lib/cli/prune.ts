@@ -17,11 +17,11 @@ TTL do it themselves, the latter within days. With DynamoDB this reads the whole
   ],
   async run(values, io) {
     const settings = readSettings(values, io);
-    const dropped = await withSessions(settings, io, ({ store }) =>
+    const dropped = await withSessions(settings, io, ({ listing }) =>
       withProgress(
         io,
         () => "Dropping expired records",
-        () => store.prune(),
+        () => listing.prune(),
       ),
     );
     if (values.json) io.print(JSON.stringify({ dropped }));

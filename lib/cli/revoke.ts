@@ -1,10 +1,10 @@
 /** `revoke`: ends sessions. */
-import type { TokenStore } from "../session/store.js";
-import type { Tokenizer } from "../tokenizer.js";
+import { SESSION_PREFIX } from "../session-id.js";
 import {
   type Command,
   type Io,
   jsonOption,
+  type Parts,
   readSettings,
   settingsOption,
   UsageError,
@@ -23,7 +23,7 @@ interface Target {
   readonly none: string;
   readonly mustBe: boolean;
   /** Ends it; answers how many sessions. */
-  end(sessions: Tokenizer, looked: () => void): Promise<number>;
+  end(parts: Parts, looked: () => void): Promise<number>;
 }
 
 /** The two ids that `sessions` prints. */
@@ -58,7 +58,7 @@ A session that is not there is a failure, exit code 1; a user who has none is no
       io.tell("Nothing was ended.");
       return 1;
     }
-    const ended = await withSessions(settings, io, (sessions) => endWithProgress(target, sessions, io));
+    const ended = await withSessions(settings, io, (parts) => endWithProgress(target, parts, io));
     if (values.json) io.print(JSON.stringify({ ended }));
     else if (ended > 0) io.print(`${counted(ended, "session")} ended.`);
     if (ended > 0) return 0;
@@ -78,7 +78,7 @@ const EVERYONES: Target = {
   what: "all sessions of all users",
   none: "Nobody is signed in.",
   mustBe: false,
-  end: ({ users }) => users.revokeEveryone(),
+  end: ({ sessions }) => sessions.users.revokeEveryone(),
 };
 
 function ofUser(user: string): Target {
@@ -87,7 +87,7 @@ function ofUser(user: string): Target {
     what: `all sessions of ${name}`,
     none: `${name} has no live session.`,
     mustBe: false,
-    end: ({ users }) => users.revoke(user),
+    end: ({ sessions }) => sessions.users.revoke(user),
   };
 }
 
@@ -99,24 +99,24 @@ function ofId(id: string): Target {
     what: `the ${what}`,
     none: `There is no live ${what}. The ids of those there are: npx express-tokenizer sessions`,
     mustBe: true,
-    end: async ({ store }, looked) => Number(isId && (await endSession(store, id, looked))),
+    end: async (parts, looked) => Number(isId && (await endSession(parts, id, looked))),
   };
 }
 
-async function endSession(store: TokenStore, id: string, looked: () => void): Promise<boolean> {
-  if (HASHED.test(id)) return store.end(id);
+async function endSession({ engine, listing }: Parts, id: string, looked: () => void): Promise<boolean> {
+  if (HASHED.test(id)) return engine.remove(SESSION_PREFIX + id);
   // Whose it is, the handle does not say.
-  for await (const summary of store.summaries()) {
+  for await (const summary of listing.summaries()) {
     looked();
-    if (summary.handle === id) return store.end(summary.id);
+    if (summary.handle === id) return engine.remove(SESSION_PREFIX + summary.id);
   }
   return false;
 }
 
-async function endWithProgress(target: Target, sessions: Tokenizer, io: Io): Promise<number> {
+async function endWithProgress(target: Target, parts: Parts, io: Io): Promise<number> {
   let count = 0;
   const text = () => (count > 0 ? `${counted(count, "session")} looked at` : `Ending ${target.what}`);
-  return withProgress(io, text, () => target.end(sessions, () => count++));
+  return withProgress(io, text, () => target.end(parts, () => count++));
 }
 
 /** Where nobody can be asked, whoever wrote the command was. */

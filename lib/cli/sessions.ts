@@ -1,6 +1,13 @@
 /** `sessions`: who is signed in, since when, until when. */
-import type { Tokenizer } from "../tokenizer.js";
-import { type Command, type Io, jsonOption, readSettings, settingsOption, withSessions } from "./command.js";
+import {
+  type Command,
+  type Io,
+  jsonOption,
+  type Parts,
+  readSettings,
+  settingsOption,
+  withSessions,
+} from "./command.js";
 import { withProgress } from "./progress.js";
 import { columns, counted, localTime, visible } from "./text.js";
 
@@ -62,13 +69,13 @@ async function printAll(lines: AsyncIterable<string>, { print }: Io): Promise<vo
   for await (const line of lines) await print(line);
 }
 
-async function* everybodys({ store }: Tokenizer): AsyncGenerator<Listed> {
-  for await (const { id, handle, user, createdAt, lastSeenAt, expiresAt } of store.summaries()) {
+async function* everybodys({ listing }: Parts): AsyncGenerator<Listed> {
+  for await (const { id, handle, user, createdAt, lastSeenAt, expiresAt } of listing.summaries()) {
     yield { id: handle ?? id, user, createdAt, lastSeenAt, expiresAt };
   }
 }
 
-async function* usersOwn({ users }: Tokenizer, user: string): AsyncGenerator<Listed> {
+async function* usersOwn({ sessions: { users } }: Parts, user: string): AsyncGenerator<Listed> {
   for (const { id, label, createdAt, lastSeenAt, expiresAt } of await users.list(user)) {
     yield { id, user, label, createdAt, lastSeenAt, expiresAt };
   }

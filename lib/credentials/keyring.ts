@@ -15,6 +15,8 @@ export interface Keyring {
   readonly current: Key;
   find(id: string): Key | undefined;
   readonly cookieSecrets: readonly string[];
+  /** Of all keys, the current one first. */
+  readonly ids: readonly [current: string, ...older: string[]];
 }
 
 /**
@@ -42,6 +44,7 @@ export async function makeKeyring(passwords: readonly [string, ...string[]], sal
     current,
     find: (id) => keys.get(id),
     cookieSecrets: [...keys.values()].map((key) => key.cookieSecret),
+    ids: [current.id, ...older.map((key) => key.id)],
   };
 }
 

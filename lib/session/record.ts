@@ -3,6 +3,7 @@ import { isSealedWithOlderKey, open, seal } from "../credentials/envelope.js";
 import type { Keyring } from "../credentials/keyring.js";
 import { TokenizerError } from "../errors.js";
 import { storageKey } from "../session-id.js";
+import { isSignIn, type SignIn } from "./users/user-record.js";
 
 /** About a session, in clear even when the session is sealed. Times are milliseconds since 1970. */
 export interface RecordHead {
@@ -12,9 +13,8 @@ export interface RecordHead {
   readonly end?: number;
   /** The `cookie.maxAge` that the application set, in milliseconds; it replaces `timeout`. */
   readonly maxAge?: number;
-  /** Who is signed in, and the handle that the user's record lists this session by. */
-  readonly user?: string;
-  readonly handle?: string;
+  /** Who is signed in. Missing where nobody is. */
+  readonly signIn?: SignIn;
 }
 
 export interface SessionRecord {
@@ -30,11 +30,8 @@ export interface DecodedRecord extends SessionRecord {
   readonly stale: boolean;
 }
 
-/** The last moment that a Date can hold (ECMA-262). Much later ones are no exact numbers, which not every engine takes. */
-export const END_OF_TIME = 8.64e15;
-
 /** Rises when a reader of the older format could not read the newer one. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Deeper than any session that makes sense, and far from where JSON.stringify runs out of stack. */
 const DEEPEST = 200;
@@ -173,8 +170,9 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  const { v, created, end, maxAge, user, handle } = head;
-  return v === FORMAT && isTime(created) && [end, maxAge].every(isTimeOrNone) && [user, handle].every(isTextOrNone);
+  const { v, created, end, maxAge, signIn } = head;
+  const hasTimes = isTime(created) && [end, maxAge].every(isTimeOrNone);
+  return v === FORMAT && hasTimes && (signIn === undefined || isSignIn(signIn));
 }
 
 function isTime(value: unknown): value is number {
@@ -183,10 +181,6 @@ function isTime(value: unknown): value is number {
 
 function isTimeOrNone(value: unknown): value is number | undefined {
   return value === undefined || isTime(value);
-}
-
-function isTextOrNone(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === "string";
 }
 
 /** What was never saved by us may be too deep to be saved again. */

@@ -2,21 +2,27 @@
 import type { Request } from "express";
 import type { CredentialsSealer } from "../credentials/credentials.js";
 import { TokenizerError } from "../errors.js";
-import { tell } from "../events.js";
+import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import type { SessionEngine } from "./engine.js";
+import type { Lifetime } from "./lifetime.js";
 import type { TokenStore } from "./store.js";
 
 export interface SigningContext {
   readonly store: TokenStore;
+  readonly engine: SessionEngine;
+  readonly lifetime: Lifetime;
   /** Nothing for an authenticator that keeps no credentials. */
   readonly sealer: CredentialsSealer | undefined;
-  readonly now: () => number;
 }
+
+/** In characters. */
+const LONGEST_LABEL = 100;
 
 /** Writes a new session for the user, then removes the one that the request came with. */
 export async function signIn(
   req: Request,
-  { store, sealer, now }: SigningContext,
+  { store, engine, lifetime, sealer }: SigningContext,
   credentials: ExpressTokenizer.SignInCredentials,
   { keep = [], label }: ExpressTokenizer.SignInOptions = {},
 ): Promise<void> {
@@ -29,17 +35,17 @@ export async function signIn(
     }
     session.username = credentials.username;
     delete session.credentials;
-    if (sealed) session.credentials = sealer.seal(session.id, sealed, store.absoluteEnd(now()));
-    await store.replace(old, session, label);
+    if (sealed) session.credentials = sealer.seal(session.id, sealed, lifetime.absoluteEnd());
+    await engine.replace(old, session, labelOf(label));
   });
 }
 
 /** Removes the session, and gives the request a new one that is saved only if something is put into it. */
-export async function signOut(req: Request, { store }: SigningContext): Promise<void> {
+export async function signOut(req: Request, { store, engine }: SigningContext): Promise<void> {
   await exchangeSession(req, store, async (old) => {
-    if (!store.isStored(old)) return;
-    await store.remove(old.id);
-    tell("sign-out", () => ({ session: shortName(storageKey(old.id)), user: old.username }));
+    if (!engine.isStored(old)) return;
+    await engine.remove(storageKey(old.id));
+    emit("sign-out", () => ({ session: shortName(storageKey(old.id)), user: old.username }));
   });
 }
 
@@ -57,6 +63,14 @@ async function exchangeSession(
     Object.assign(req, { session, sessionID });
     throw error;
   }
+}
+
+/** What a form or a header says may be no text (`?device=a&device=b`), or a long one. */
+function labelOf(label: unknown): string | undefined {
+  const text = Array.isArray(label) ? label.filter((part) => typeof part === "string").join(", ") : label;
+  if (typeof text !== "string" || text === "") return undefined;
+  // By whole characters, of two units each at most.
+  return [...text.slice(0, 2 * LONGEST_LABEL)].slice(0, LONGEST_LABEL).join("");
 }
 
 function checkUser(credentials: ExpressTokenizer.SignInCredentials): void {

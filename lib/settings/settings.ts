@@ -28,8 +28,8 @@ export interface TokenizerSettings {
   readonly salt: string;
   /** Minutes after sign-in at which a session ends, however busy. Missing: never by that. */
   readonly absolute_timeout?: number;
-  /** Live sessions that one user may have, a count; the oldest gives way. Missing: any number. */
-  readonly sessions_per_user?: number;
+  /** Live sessions that one user may have, a count up to 1000; the oldest gives way. Default 100. */
+  readonly sessions_per_user: number;
   /** What is sealed: the credentials alone, or the whole session. Default `credentials`. */
   readonly encrypt: "credentials" | "session";
   /** Seconds between two writes of an unchanged session's expiry, at least. Default 60. */
@@ -258,9 +258,11 @@ const tokenizer: Complete<TokenizerSettings> = {
     examples: [480],
   },
   sessions_per_user: {
-    description: "The number of live sessions that one user may have. The oldest gives way; without it: any number",
+    description: "The number of live sessions that one user may have. The oldest gives way",
     type: "integer",
     minimum: 1,
+    maximum: 1000,
+    default: 100,
     examples: [5],
   },
   encrypt: {

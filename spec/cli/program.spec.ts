@@ -26,7 +26,7 @@ function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr:
 async function manySessions(count: number): Promise<string> {
   const file = settingsFile(local());
   const backend = backendOf(file);
-  const value = `${JSON.stringify({ created: Date.now(), v: 1 })}\n{}`;
+  const value = `${JSON.stringify({ created: Date.now(), v: 2 })}\n{}`;
   for (let n = 0; n < count; n++) {
     await backend.write(storageKey(String(n)), { value, version: String(n), expires: Date.now() + 60_000 }, "absent");
   }

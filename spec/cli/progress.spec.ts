@@ -75,7 +75,7 @@ describe("a store that takes its time is told of by", () => {
   ] as const)("%j", async ([command, ...options], method, line) => {
     const file = settingsFile({ type: "local", path: `${temporaryFolder()}/tokens` });
     const backend = backendOf(file);
-    const value = `${JSON.stringify({ created: Date.now(), v: 1 })}\n{}`;
+    const value = `${JSON.stringify({ created: Date.now(), v: 2 })}\n{}`;
     await backend.write(storageKey("x"), { value, version: "1", expires: Date.now() + 60_000 }, "absent");
     await backend.close();
     const { entries } = LocalBackend.prototype;

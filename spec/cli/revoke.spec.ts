@@ -114,8 +114,9 @@ test("an id may begin with a hyphen, or with two", async () => {
   const backend = backendOf(file);
   const ids = [`-${"a".repeat(21)}`, `--${"b".repeat(41)}`] as const;
   const expires = Date.now() + MINUTE;
-  const head = { created: Date.now(), v: 1 };
-  const signedInHead = JSON.stringify({ ...head, user: "ada", handle: ids[0] });
+  const head = { created: Date.now(), v: 2 };
+  const signIn = { user: "ada", handle: ids[0], by: "somebody", since: 1, name: "a record", endings: 0 };
+  const signedInHead = JSON.stringify({ ...head, signIn });
   await backend.write(storageKey("x"), { value: `${signedInHead}\n{}`, version: "1", expires }, "absent");
   const value = `${JSON.stringify(head)}\n{}`;
   await backend.write(SESSION_PREFIX + ids[1], { value, version: "2", expires }, "absent");

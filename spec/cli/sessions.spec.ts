@@ -149,7 +149,7 @@ test("what is damaged, and what is no session, is passed over", async () => {
 test("a maxAge beyond all dates is no fault", async () => {
   const { app, file, run } = await appAt(local());
   const backend = backendOf(file);
-  const value = `${JSON.stringify({ created: app.clock.time, maxAge: 1e300, v: 1 })}\n{}`;
+  const value = `${JSON.stringify({ created: app.clock.time, maxAge: 1e300, v: 2 })}\n{}`;
   await backend.write("session:x", { value, version: "1", expires: 8.64e15 }, "absent");
   await backend.close();
   expect(await run(["sessions"])).toMatchObject({ code: 0, stderr: "" });
@@ -161,7 +161,7 @@ describe("many", () => {
   test("are read as they are printed, a page at a time", async () => {
     const { file, run } = await appAt(local());
     const backend = backendOf(file);
-    const head = JSON.stringify({ created: Date.now(), v: 1 });
+    const head = JSON.stringify({ created: Date.now(), v: 2 });
     for (let n = 0; n < 600; n++) {
       const record = { value: `${head}\n{}`, version: String(n), expires: Date.now() + MINUTE };
       await backend.write(storageKey(String(n)), record, "absent");

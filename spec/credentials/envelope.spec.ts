@@ -232,7 +232,12 @@ test.each<[string, unknown]>([
 });
 
 function keyringOf(current: Key, ...older: Key[]): Keyring {
-  return { current, find: (id) => [current, ...older].find((key) => key.id === id), cookieSecrets: [] };
+  return {
+    current,
+    find: (id) => [current, ...older].find((key) => key.id === id),
+    cookieSecrets: [],
+    ids: [current.id],
+  };
 }
 
 function placeOf(sessionId: string, purpose: Place["purpose"]): Place {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { TokenizerError } from "express-tokenizer";
+import { SessionEngine } from "../../lib/session/engine.js";
 import { ADA, type Demo, FIREFOX, GRACE, MINUTE, SAFARI, startDemo, type Visitor } from "./demo.js";
 
 const ENDED = "Your session has ended. Please sign in again.";
@@ -255,7 +256,7 @@ describe("a store that fails", () => {
   });
 
   test("while one's own is ended claims nothing", async () => {
-    jest.spyOn(demo.sessions.store, "remove").mockRejectedValueOnce(timeout);
+    jest.spyOn(SessionEngine.prototype, "remove").mockRejectedValueOnce(timeout);
     const page = await laptop.post("/sessions/end", { id: await handleOf(laptop) });
     expect(page.status).toBe(503);
     expect(page.text).toContain("It is not certain what was ended.");
@@ -278,7 +279,7 @@ describe("a store that fails", () => {
 
 test("a sign-in during which all sessions were ended says what happened", async () => {
   const revoked = new TokenizerError("SESSION_REVOKED", "The user's sessions were ended during this sign-in.");
-  jest.spyOn(demo.sessions.store, "replace").mockRejectedValueOnce(revoked);
+  jest.spyOn(SessionEngine.prototype, "replace").mockRejectedValueOnce(revoked);
   const visitor = demo.visitor();
   const page = await visitor.post("/sign-in", ADA);
   expect(page.status).toBe(503);

@@ -49,7 +49,7 @@ onEveryBackend((places) => {
     expect(Reflect.get({}, "isAdmin")).toBeUndefined();
   });
 
-  const head = '{"v":1,"created":1}';
+  const head = '{"v":2,"created":1}';
   const fields = '{"username":"ada"}';
   describe("a record that is none: it counts as ended, sign in again", () => {
     test.each([
@@ -64,16 +64,16 @@ onEveryBackend((places) => {
       ["26: no head", `\n${fields}`],
       ["26: a head that is []", `[]\n${fields}`],
       ["26: a head that is null", `null\n${fields}`],
-      ["26: a head of another format", `{"v":2,"created":1}\n${fields}`],
-      ["26: a head without a beginning", `{"v":1}\n${fields}`],
+      ["26: a head of another format", `{"v":1,"created":1}\n${fields}`],
+      ["26: a head without a beginning", `{"v":2}\n${fields}`],
       ["26: an empty text", ""],
       [
         "26: 20,000 levels deep, which no answer could be made of",
         `${head}\n{"x":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
       ],
-      ["27: a bad end", `{"v":1,"created":1,"end":"never"}\n${fields}`],
-      ["27: an end beyond numbers", `{"v":1,"created":1,"end":1e999}\n${fields}`],
-      ["27: a bad maxAge", `{"v":1,"created":1,"maxAge":"x"}\n${fields}`],
+      ["27: a bad end", `{"v":2,"created":1,"end":"never"}\n${fields}`],
+      ["27: an end beyond numbers", `{"v":2,"created":1,"end":1e999}\n${fields}`],
+      ["27: a bad maxAge", `{"v":2,"created":1,"maxAge":"x"}\n${fields}`],
     ])("%s", async (_, text) => {
       const ada = await signedIn(app);
       const before = app.visitor(ada.cookie);

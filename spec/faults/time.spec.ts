@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { type App, MINUTE, startApp, type Visitor } from "../support/app.js";
+import { destroy } from "../support/by-promise.js";
 import { onEveryBackend } from "../support/places.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
 
@@ -112,7 +113,8 @@ onEveryBackend((places) => {
       app.clock.forward(-1);
       expect((await readStored(app, id))?.fields.username).toBe("grace");
       app.clock.forward(1);
-      expect(await store.remove(id)).toBe(false);
+      await destroy(store, id);
+      expect(await readStored(app, id)).toBeUndefined();
     });
 
     test("47: past its absolute end, too, however long its record would be kept", async () => {

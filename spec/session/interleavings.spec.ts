@@ -6,10 +6,11 @@ import fc from "fast-check";
 import type { Backend } from "../../lib/backends/backend.js";
 import { makeBackend } from "../../lib/backends/open.js";
 import { makeKeyring } from "../../lib/credentials/keyring.js";
+import { type Assembly, assemble } from "../../lib/session/assembly.js";
 import { RecordCodec } from "../../lib/session/record.js";
-import { TokenStore } from "../../lib/session/store.js";
-import { storageKey } from "../../lib/session-id.js";
+import type { TokenStore } from "../../lib/session/store.js";
 import { loadSettings } from "../../lib/settings/load.js";
+import { destroy, save } from "../support/by-promise.js";
 import { MemoryBackend } from "../support/memory-backend.js";
 import { onEveryBackend, type Place } from "../support/places.js";
 import { isFull } from "../support/redis-server.js";
@@ -60,7 +61,7 @@ class Told {
 }
 
 interface WriterOptions {
-  readonly store: TokenStore;
+  readonly parts: Assembly;
   readonly told: Told;
   readonly name: string;
   /** The session of the browser that it serves. */
@@ -69,15 +70,16 @@ interface WriterOptions {
 }
 
 class Writer {
-  readonly #store: TokenStore;
+  readonly #parts: Assembly;
   readonly #told: Told;
   readonly #name: string;
   readonly #hasLimit: boolean;
   #id: string | undefined;
   #count = 0;
 
-  constructor({ store, told, name, id, hasLimit }: WriterOptions) {
-    this.#store = store;
+  constructor({ parts, told, name, id, hasLimit }: WriterOptions) {
+    const { store } = parts;
+    this.#parts = parts;
     this.#told = told;
     this.#name = name;
     this.#id = id;
@@ -99,7 +101,7 @@ class Writer {
     if (this.#id === undefined) return;
     const id = this.#id;
     if (action === "log out") {
-      await this.#store.remove(id);
+      await destroy(this.#parts.store, id);
       this.#told.ended.add(id);
       this.#id = undefined;
       return;
@@ -108,24 +110,24 @@ class Writer {
     if (!current) return;
     if (action.startsWith("set")) await this.#set(id, current);
     if (action === "set twice") await this.#set(id, current);
-    if (action === "touch") await new Promise<void>((done) => this.#store.touch(id, current, done));
+    if (action === "touch") await new Promise<void>((done) => this.#parts.store.touch(id, current, done));
     if (action === "regenerate") await this.#regenerate(id);
   }
 
   async #set(id: string, current: Session & SessionData): Promise<void> {
     const key = `${this.#name} ${++this.#count}`;
     Object.assign(current, { [key]: true });
-    await this.#store.commit(current);
+    await save(current);
     this.#told.saved.push({ id, key });
   }
 
   async #regenerate(id: string): Promise<void> {
-    const req = { sessionID: id, sessionStore: this.#store } as unknown as Request;
+    const req = { sessionID: id, sessionStore: this.#parts.store } as unknown as Request;
     await new Promise<void>((resolve, reject) =>
-      this.#store.regenerate(req, (error) => (error ? reject(error) : resolve())),
+      this.#parts.store.regenerate(req, (error) => (error ? reject(error) : resolve())),
     );
     this.#told.ended.add(id);
-    await this.#store.commit(req.session);
+    await save(req.session);
     this.#begin(req.session.id);
   }
 
@@ -134,7 +136,7 @@ class Writer {
     const id = `${this.#name} signed in ${++this.#count}`;
     const made = Object.assign(this.#fresh(id), { username: USER });
     try {
-      await this.#store.replace(old, made, this.#name);
+      await this.#parts.engine.replace(old, made, this.#name);
     } catch (error) {
       // Somebody ended the user's sessions, or the limit did: nothing has changed.
       expect(this.#told.hasRevoked || this.#hasLimit).toBe(true);
@@ -151,7 +153,7 @@ class Writer {
   async #revoke(): Promise<void> {
     const before = [...this.#told.begun];
     this.#told.hasRevoked = true;
-    await this.#store.endSessionsOf(USER, () => true);
+    await this.#parts.users.revoke(USER);
     for (const id of before) if (id.includes("signed in")) this.#told.ended.add(id);
   }
 
@@ -161,15 +163,15 @@ class Writer {
   }
 
   #fresh(id: string): Session & SessionData {
-    const req = { sessionID: id, sessionStore: this.#store } as unknown as Request;
-    return this.#store.createSession(req, { cookie: new session.Cookie() });
+    const req = { sessionID: id, sessionStore: this.#parts.store } as unknown as Request;
+    return this.#parts.store.createSession(req, { cookie: new session.Cookie() });
   }
 
   async #load(id: string): Promise<(Session & SessionData) | undefined> {
-    const data = await load(this.#store, id);
+    const data = await load(this.#parts.store, id);
     if (!data) return undefined;
-    const req = { sessionID: id, sessionStore: this.#store } as unknown as Request;
-    return this.#store.createSession(req, data);
+    const req = { sessionID: id, sessionStore: this.#parts.store } as unknown as Request;
+    return this.#parts.store.createSession(req, data);
   }
 }
 
@@ -181,10 +183,10 @@ function load(store: TokenStore, id: string): Promise<SessionData | undefined> {
 
 const KEYS = makeKeyring(["a safe password, for specs"], "a salt");
 
-function storeOn(backend: Backend, { limit, isSealed }: Pick<Plan, "limit" | "isSealed">): TokenStore {
-  return new TokenStore({
-    ...{ backend, sessionsPerUser: limit, now: Date.now, cookie: {}, warn: () => {} },
-    codec: KEYS.then((keys) => new RecordCodec(keys, isSealed)),
+function sessionsOn(backend: Backend, { limit, isSealed }: Pick<Plan, "limit" | "isSealed">): Assembly {
+  return assemble({
+    ...{ backend, limit: limit ?? 100, now: Date.now, cookie: {}, warn: () => {} },
+    keys: KEYS.then((keys) => ({ codec: new RecordCodec(keys, isSealed), ids: keys.ids })),
     timeout: 20 * MINUTE,
     touchInterval: MINUTE,
     storeTimeout: MINUTE,
@@ -216,20 +218,20 @@ function paused(backend: Backend, pause: Pause, slowCall: number | undefined): B
 async function check(backend: Backend, plan: Plan, pause: Pause, settled: Settled): Promise<void> {
   const { writers, limit, slow } = plan;
   const told = new Told();
-  const observer = storeOn(backend, plan);
+  const observer = sessionsOn(backend, plan);
   const hasLimit = limit !== undefined;
-  await new Writer({ store: observer, told, name: "first", id: undefined, hasLimit }).run(["sign in"]);
+  await new Writer({ parts: observer, told, name: "first", id: undefined, hasLimit }).run(["sign in"]);
   const [id] = told.begun;
   const work = writers.map((actions, n) => {
     const slowed = paused(backend, pause, slow[n]);
-    return new Writer({ store: storeOn(slowed, plan), told, name: `writer ${n}`, id, hasLimit }).run(actions);
+    return new Writer({ parts: sessionsOn(slowed, plan), told, name: `writer ${n}`, id, hasLimit }).run(actions);
   });
   await settled(Promise.all(work));
 
-  const listed = (await observer.sessionsOf(USER)).map(({ key }) => key);
+  const listed = (await observer.users.list(USER)).map(({ id }) => id);
   const alive = new Map<string, SessionData>();
   for (const id of told.begun) {
-    const data = await load(observer, id);
+    const data = await load(observer.store, id);
     if (data) alive.set(id, data);
   }
   // Logged out stays out.
@@ -241,10 +243,13 @@ async function check(backend: Backend, plan: Plan, pause: Pause, settled: Settle
     else expect(told.ended.has(id) || mayHaveEnded).toBe(true);
   }
   // Whoever is in is listed, and nothing lives that nobody was told of.
-  const signedIn = [...alive].filter(([, { username }]) => username === USER).map(([id]) => storageKey(id));
+  const isUsers = (data: SessionData) => data.username === USER;
+  const signedIn = [...alive.values()]
+    .filter(isUsers)
+    .map((data) => observer.engine.snapshotOf(data)?.head.signIn?.handle);
   expect(new Set(listed)).toEqual(new Set(signedIn));
   if (limit !== undefined) expect(listed.length).toBeLessThanOrEqual(limit);
-  expect(await observer.length()).toBe(alive.size);
+  expect(await observer.store.length()).toBe(alive.size);
 }
 
 /** Lets the writers go on until they are done. */

@@ -10,6 +10,7 @@ import type { TokenStore } from "../../lib/session/store.js";
 import { storageKey } from "../../lib/session-id.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { save } from "../support/by-promise.js";
 
 const SAFE_PASSWORD = "a safe password, for these specs";
 const MINUTE = 60_000;
@@ -28,9 +29,13 @@ beforeEach(() => {
 
 afterEach(async () => {
   jest.restoreAllMocks();
-  await Promise.all(opened.map((sessions) => sessions.close()));
+  await closeAll();
   rmSync(folder, { recursive: true, force: true });
 });
+
+async function closeAll(): Promise<void> {
+  await Promise.all(opened.map((sessions) => sessions.close()));
+}
 
 async function open(settings: Partial<SettingsInput["tokenizer"]> = {}): Promise<TokenStore> {
   const sessions = tokenizer(
@@ -227,7 +232,7 @@ describe("an end is an end", () => {
       }),
     );
     expect(results.filter((data) => data !== undefined)).toEqual([]);
-    await store.close();
+    await closeAll();
     expect(results).toHaveLength(100);
   });
 
@@ -429,7 +434,7 @@ describe("encrypt: session", () => {
     const store = await open();
     const loaded = (await get(store, "s")) as Data;
     const req = { sessionID: "s", sessionStore: store } as unknown as Request;
-    await store.commit(store.createSession(req, loaded));
+    await save(store.createSession(req, loaded));
     expect((await store.all())[0]).toMatchObject({ a: 1 });
   });
 });
@@ -537,7 +542,7 @@ describe("a backend that fails", () => {
   test("after close every operation is STORE_CLOSED", async () => {
     const store = await open();
     const mine = newSession(store, "s", { a: 1 });
-    await store.close();
+    await closeAll();
     for (const work of [
       get(store, "s"),
       set(store, "s", mine),

@@ -4,8 +4,12 @@ import type { Request } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import type { Backend } from "../../lib/backends/backend.js";
 import { TokenizerError } from "../../lib/errors.js";
+import type { SessionEngine } from "../../lib/session/engine.js";
+import type { TokenStore } from "../../lib/session/store.js";
 import { userKey } from "../../lib/session-id.js";
-import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { loadSettings } from "../../lib/settings/load.js";
+import { makeTokenizer, type Tokenizer } from "../../lib/tokenizer.js";
+import { destroy, save } from "../support/by-promise.js";
 import { onEveryBackend, type Place } from "../support/places.js";
 import { isFull, until } from "../support/redis-server.js";
 
@@ -19,21 +23,25 @@ let now: number;
 let opened: Tokenizer[];
 
 async function open(settings: Place = {}): Promise<Tokenizer> {
-  const sessions = tokenizer(
-    { tokenizer: { ...place, safe_password: "a safe password, for specs", store_timeout: 10, ...settings } },
-    { clock: () => now, log: { warn: () => {} } },
-  );
+  const input = {
+    tokenizer: { ...place, safe_password: "a safe password, for specs", store_timeout: 60, ...settings },
+  };
+  const warn = () => {};
+  const { sessions, engine } = makeTokenizer(loadSettings(input, { log: { warn } }), { now: () => now, warn });
+  engines.set(sessions.store, engine);
   opened.push(sessions);
   await sessions.ready;
   return sessions;
 }
+
+const engines = new Map<TokenStore, SessionEngine>();
 
 let ids = 0;
 /** A request whose session signs a user in: saved by the application, as after passport. */
 async function signIn({ store }: Tokenizer, username: string, label?: string): Promise<Request> {
   const req = { sessionID: `raw-id-${++ids}`, sessionStore: store } as unknown as Request;
   const created = Object.assign(store.createSession(req, { cookie: new session.Cookie() }), { username });
-  await (label === undefined ? store.commit(created) : store.replace(newSession(store), created, label));
+  await (label === undefined ? save(created) : engines.get(store)?.replace(newSession(store), created, label));
   return req;
 }
 
@@ -146,13 +154,13 @@ onEveryBackend(({ prototype, next }) => {
       const sessions = await open();
       const req = await signIn(sessions, "ann");
       Object.assign(req.session, { username: "bob" });
-      await sessions.store.commit(req.session);
+      await save(req.session);
       expect([await sessions.users.list("ann"), await sessions.users.list("bob")]).toMatchObject([
         [],
         [{ label: undefined }],
       ]);
       delete req.session.username;
-      await sessions.store.commit(req.session);
+      await save(req.session);
       expect(await sessions.users.list("bob")).toEqual([]);
       expect(await isAlive(sessions, req)).toBe(true);
     });
@@ -166,7 +174,7 @@ onEveryBackend(({ prototype, next }) => {
         return write.call(this, key, ...args);
       });
       Object.assign(req.session, { username: "bob" });
-      await sessions.store.commit(req.session);
+      await save(req.session);
       jest.restoreAllMocks();
       expect(await sessions.users.list("ann")).toEqual([]);
       expect(await sessions.users.revoke("ann")).toBe(0);
@@ -185,8 +193,8 @@ onEveryBackend(({ prototype, next }) => {
         await sessions.users.list("ann");
         return reads.mock.calls.length;
       };
-      // The user's record, the sessions; the record again, to drop one.
-      expect([await countOf(), await countOf()]).toEqual([4, 2]);
+      // The user's record and the sessions. One look could miss a sign-in that is under way, so it takes two.
+      expect([await countOf(), await countOf(), await countOf()]).toEqual([3, 3, 2]);
     });
 
     test("is kept as long as the sessions are, however long they live", async () => {
@@ -241,7 +249,7 @@ onEveryBackend(({ prototype, next }) => {
     test("revokeEveryone ends the sessions of all users, and leaves anonymous ones", async () => {
       const sessions = await open();
       for (const name of ["ann", "ann", "bob"]) await signIn(sessions, name);
-      await sessions.store.commit(Object.assign(newSession(sessions.store), { cart: 1 }));
+      await save(Object.assign(newSession(sessions.store), { cart: 1 }));
       expect(await sessions.users.revokeEveryone()).toBe(3);
       expect(await sessions.store.length()).toBe(1);
     });
@@ -270,7 +278,7 @@ onEveryBackend(({ prototype, next }) => {
           const revoking = (async () => {
             for (let times = 0; times < 3; times++) await other.users.revoke("ann");
           })();
-          const saving = one.store.commit(Object.assign(before.session, { late: round }));
+          const saving = save(Object.assign(before.session, { late: round }));
           const requests = await fulfilled(signingIn);
           await Promise.all([revoking, saving]);
           expect(await isAlive(one, before)).toBe(false);
@@ -320,7 +328,7 @@ onEveryBackend(({ prototype, next }) => {
       now += 10 * MINUTE;
       expect(await isAlive(sessions, second)).toBe(false);
       const third = await signIn(sessions, "ann");
-      await sessions.store.remove(third.sessionID);
+      await destroy(sessions.store, third.sessionID);
       const fourth = await signIn(sessions, "ann");
       expect(await alive(sessions, [first, third, fourth])).toEqual([first, fourth]);
     });

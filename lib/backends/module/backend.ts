@@ -131,7 +131,7 @@ export class ModuleBackend implements Backend {
   }
 
   #bounded<T>(work: Promise<T>): Promise<T> {
-    return Deadline.run(this.#context.timeout, () => work);
+    return Deadline.during(this.#context.timeout, (deadline) => deadline.race(work));
   }
 
   async #explained<T>(method: string, work: () => Promise<T>): Promise<T> {

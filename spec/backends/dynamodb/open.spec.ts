@@ -233,7 +233,7 @@ test("without the package: told, with the command that installs it", async () =>
   atTheEnd(() => rmSync(folder, { recursive: true, force: true }));
   cpSync(fileURLToPath(new URL("../../../dist", import.meta.url)), join(folder, "dist"), { recursive: true });
   const script = `
-    import { DynamodbBackend } from "../dist/backends/dynamodb.js";
+    import { DynamodbBackend } from "../dist/backends/dynamodb/backend.js";
     const context = { now: Date.now, timeout: 2000, warn() {} };
     const backend = new DynamodbBackend({ table: "sessions", aws_region_name: "eu-central-1" }, context);
     const { code, message, status } = await backend.open().catch((error) => error);

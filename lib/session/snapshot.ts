@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import session, { type Session, type SessionData } from "express-session";
 import type { Expected, StoredRecord } from "../backends/backend.js";
+import { TokenizerError } from "../errors.js";
 import { type RecordHead, type SessionRecord, textOf } from "./record.js";
 
-/** What is known of a session object that the store answered or saved. */
-export interface Known {
+/** What was loaded or last acknowledged of a session object. */
+export interface Snapshot {
   /** Its own fields when it was loaded or last acknowledged: what its next changes are changes to. */
   text: string;
   maxAge: number | undefined;
@@ -14,14 +15,14 @@ export interface Known {
   /** Of the record that holds exactly `text`; what no record holds any more never matches. */
   version: string;
   expires: number;
-  /** To be written although unchanged: sealed with an older key. */
+  /** To be written although unchanged: sealed, or signed in, by an older key. */
   stale: boolean;
   /** The session was ended; nothing of this object is written any more. */
-  gone: boolean;
+  isGone: boolean;
 }
 
-/** One state of a session object, taken when its save was asked for. */
-export interface Snapshot {
+/** What a session object holds when its save is asked for. */
+export interface SessionState {
   readonly text: string;
   readonly maxAge: number | undefined;
   readonly username: unknown;
@@ -34,9 +35,25 @@ export interface Snapshot {
  *
  * @throws TokenizerError `SESSION_UNSERIALIZABLE`
  */
-export function snapshot(session: object): Snapshot {
+export function stateOf(session: object): SessionState {
   const { username, cookie } = session as Partial<SessionData>;
   return { text: textOf(session), maxAge: maxAgeOf({ cookie }), username, isLetGo: isLetGo(session) };
+}
+
+/**
+ * Who is signed in, by a session's `username`; nobody where there is none.
+ *
+ * @throws TokenizerError `SESSION_INVALID` for what is no name
+ */
+export function userOf(username: unknown): string | undefined {
+  if (username === undefined || username === null) return undefined;
+  if (typeof username === "string" && username !== "") return username;
+  const found =
+    username === "" ? "an empty text" : `a value of type ${Array.isArray(username) ? "array" : typeof username}`;
+  throw new TokenizerError(
+    "SESSION_INVALID",
+    `req.session.username is ${found}: set it to the user's name, a text that is not empty, or delete it.`,
+  );
 }
 
 /** The `cookie.maxAge` that the application set, in milliseconds; `undefined` for none, and for what is no number. */
@@ -51,27 +68,36 @@ export function isSameMaxAge(one: number | undefined, other: number | undefined)
 }
 
 /** Whether the store acknowledged just this state. */
-export function isSaved(known: Known, { text, maxAge }: Snapshot): boolean {
-  return known.text === text && !known.stale && isSameMaxAge(maxAge, known.maxAge);
+export function isSaved(snapshot: Snapshot, { text, maxAge }: SessionState): boolean {
+  return snapshot.text === text && !snapshot.stale && isSameMaxAge(maxAge, snapshot.maxAge);
 }
 
 /** What must be stored for a save to go through: what was loaded, nothing for a new session, anything for an unknown object. */
-export function firstExpected(known: Known | undefined, session: object): Expected {
-  if (known) return { version: known.version };
+export function firstExpected(snapshot: Snapshot | undefined, session: object): Expected {
+  if (snapshot) return { version: snapshot.version };
   return isSession(session) ? "absent" : "any";
 }
 
-/** What is known once `record` is stored for an object in the state `mine`. */
-export function knownAfter(mine: Snapshot, { head, text }: SessionRecord, { version, expires }: StoredRecord): Known {
+/** The snapshot of an object in the state `mine` once `record` is stored for it. */
+export function snapshotAfter(
+  mine: SessionState,
+  { head, text }: SessionRecord,
+  { version, expires }: StoredRecord,
+): Snapshot {
   // Merged: the object has not seen what is stored, so its next save must not match it.
   const seen = text === mine.text ? version : newVersion();
   const { maxAge, username } = mine;
-  return { text: mine.text, maxAge, username, head, version: seen, expires, stale: false, gone: false };
+  return { text: mine.text, maxAge, username, head, version: seen, expires, stale: false, isGone: false };
+}
+
+/** The snapshot of an object that was refused for good: nothing of it is written any more. */
+export function goneSnapshot({ text, maxAge, username }: SessionState, head: RecordHead): Snapshot {
+  return { text, maxAge, username, head, version: newVersion(), expires: 0, stale: false, isGone: true };
 }
 
 /** The stored lifetime wins unless mine changed. */
-export function withMaxAge(head: RecordHead, mine: Snapshot, known: Known | undefined): RecordHead {
-  if (known && isSameMaxAge(mine.maxAge, known.maxAge)) return head;
+export function withMaxAge(head: RecordHead, mine: SessionState, snapshot: Snapshot | undefined): RecordHead {
+  if (snapshot && isSameMaxAge(mine.maxAge, snapshot.maxAge)) return head;
   const { maxAge: _, ...rest } = head;
   return mine.maxAge === undefined ? rest : { ...rest, maxAge: mine.maxAge };
 }

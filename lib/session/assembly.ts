@@ -1,0 +1,55 @@
+/** Joins the parts of this folder over one backend. */
+import type { CookieOptions } from "express-session";
+import type { Backend } from "../backends/backend.js";
+import { type EngineKeys, SessionEngine, type StoreEvent } from "./engine.js";
+import { Lifetime, type LifetimeOptions } from "./lifetime.js";
+import { SessionListing } from "./listing.js";
+import { Operations } from "./operations.js";
+import { TokenStore } from "./store.js";
+import { ListedSessions } from "./users/listed-sessions.js";
+import { Revocation } from "./users/revocation.js";
+import { UserIndex } from "./users/user-index.js";
+import { UserRecords } from "./users/user-records.js";
+import { Users } from "./users/users.js";
+
+/** Times are milliseconds. */
+export interface AssemblyOptions extends LifetimeOptions {
+  readonly backend: Backend;
+  /** Waited for by every operation that needs them. */
+  readonly keys: Promise<EngineKeys>;
+  /** What a load, a save or a removal may take in all. */
+  readonly storeTimeout: number;
+  /** How many sessions a user may have; the oldest gives way. */
+  readonly limit: number;
+  /** What `req.session.cookie` shows, beside the session's lifetime. */
+  readonly cookie: CookieOptions;
+  readonly warn: (message: string) => void;
+}
+
+export type Assembly = ReturnType<typeof assemble>;
+
+export function assemble({ backend, keys, storeTimeout, limit, cookie, warn, ...life }: AssemblyOptions) {
+  const operations = new Operations(storeTimeout);
+  const lifetime = new Lifetime(life);
+  const keyIds = keys.then(({ ids }) => ids);
+  // Whoever needs them gets the rejection.
+  keyIds.catch(() => {});
+  const records = new UserRecords(backend);
+  const sessions = new ListedSessions({ backend, records, lifetime, storeTimeout, warn });
+  const index = new UserIndex({ records, sessions, lifetime, keyIds, limit, warn });
+  const revocation = new Revocation({ backend, records, sessions, lifetime, keyIds, storeTimeout });
+  const listing = new SessionListing({ backend, operations, keys, lifetime, cookie });
+  const notify = (event: StoreEvent, session: string) => {
+    // Not at once: what a listener throws is no failed save.
+    process.nextTick(() => store.emit(event, { session }));
+  };
+  const engine = new SessionEngine({ backend, operations, keys, lifetime, users: index, notify, warn });
+  const store: TokenStore = TokenStore.over({ engine, listing, cookie, warn });
+  const users = Users.over({ index, revocation, operations, lifetime });
+  /** Waits for what is under way, and takes nothing more. */
+  const close = async () => {
+    await operations.close();
+    await records.idle();
+  };
+  return { engine, store, users, listing, lifetime, operations, close };
+}

@@ -1,0 +1,298 @@
+/** Sessions over any backend: loaded, saved and removed, so that nothing is lost, brought back or claimed. */
+import type { Session, SessionData } from "express-session";
+import type { Backend, StoredRecord } from "../backends/backend.js";
+import type { Deadline } from "../deadline.js";
+import { TokenizerError } from "../errors.js";
+import { emit } from "../events.js";
+import { shortName, storageKey } from "../session-id.js";
+import type { Lifetime } from "./lifetime.js";
+import type { Operations } from "./operations.js";
+import type { Shared } from "./queue.js";
+import { inspectHead, type RecordCodec, type RecordHead } from "./record.js";
+import { Renewal, type Renewed } from "./renewal.js";
+import { Signing } from "./signing.js";
+import {
+  firstExpected,
+  goneSnapshot,
+  isSameMaxAge,
+  isSaved,
+  maxAgeOf,
+  type SessionState,
+  type Snapshot,
+  stateOf,
+  userOf,
+  withMaxAge,
+} from "./snapshot.js";
+import type { KeyIds, UserIndex } from "./users/user-index.js";
+import type { SignIn } from "./users/user-record.js";
+import { type Save, SessionWriter } from "./writer.js";
+
+/** What the store's listeners hear of. */
+export type StoreEvent = "discard" | "uncommitted";
+
+/** What needs the installation's keys, which take a moment to derive. */
+export interface EngineKeys {
+  readonly codec: RecordCodec;
+  readonly ids: KeyIds;
+}
+
+export interface EngineOptions {
+  readonly backend: Backend;
+  readonly operations: Operations;
+  readonly keys: Promise<EngineKeys>;
+  readonly lifetime: Lifetime;
+  readonly users: UserIndex;
+  /** `session` is the beginning of the hashed id, as in the log. */
+  readonly notify: (event: StoreEvent, session: string) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** A session as it was loaded. */
+export interface LoadedSession {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly snapshot: Snapshot;
+}
+
+/** A save that is asked for. */
+interface SaveRequest {
+  readonly sid: string;
+  readonly session: object;
+  readonly state: SessionState;
+  /** What the user's list calls the session, if this is a sign-in. */
+  readonly label?: string | undefined;
+  /** The id of the session that a sign-in takes the place of. */
+  readonly replaced?: string | undefined;
+}
+
+/** Most damaged sessions that are remembered as reported. */
+const REPORTED = 1000;
+
+export class SessionEngine {
+  readonly #options: EngineOptions;
+  readonly #writer: SessionWriter;
+  readonly #signing: Signing;
+  readonly #renewal: Renewal;
+  readonly #snapshots = new WeakMap<object, Snapshot>();
+  /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
+  readonly #savedWhenEmpty = new WeakSet<object>();
+  readonly #reported = new Set<string>();
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#writer = new SessionWriter(options);
+    this.#signing = new Signing({ ...options, writer: this.#writer });
+    this.#renewal = new Renewal(options);
+  }
+
+  /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
+  async load(sid: string): Promise<LoadedSession | undefined> {
+    const start = performance.now();
+    const key = storageKey(sid);
+    const loaded = await this.#options.operations.within((deadline) => this.#load(sid, key, deadline));
+    emit("load", () => ({
+      session: shortName(key),
+      found: loaded !== undefined,
+      milliseconds: performance.now() - start,
+    }));
+    return loaded;
+  }
+
+  /** Takes what was loaded for what is known of an object that was made from it. */
+  remember(session: object, snapshot: Snapshot): void {
+    this.#snapshots.set(session, snapshot);
+  }
+
+  snapshotOf(session: object): Snapshot | undefined {
+    return this.#snapshots.get(session);
+  }
+
+  /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
+  isStored(session: object): boolean {
+    return this.#snapshots.get(session)?.isGone === false;
+  }
+
+  /** Lets a new session be saved even when nothing is in it. */
+  saveWhenEmpty(session: object): void {
+    this.#savedWhenEmpty.add(session);
+  }
+
+  /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
+  async save(sid: string, session: object): Promise<void> {
+    await this.#save({ sid, session, state: stateOf(session) });
+  }
+
+  /**
+   * Saves the session if it is new and not empty, changed, or to be written anew.
+   *
+   * @returns nothing when there is nothing to save; else a promise that rejects when it is not known to be saved
+   */
+  commit(session: Session & SessionData): Promise<void> | undefined {
+    try {
+      const state = stateOf(session);
+      return this.#isChanged(session, state) ? this.#save({ sid: session.id, session, state }) : undefined;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Notifies that headers go out before a save, if one is due; answers whether it is. */
+  expose(session: Session & SessionData): boolean {
+    const isChanged = this.#isChanged(session, stateOf(session));
+    if (isChanged) this.#options.notify("uncommitted", shortName(storageKey(session.id)));
+    return isChanged;
+  }
+
+  /** Writes a new session, then removes the one whose place it takes; if that fails, neither has happened. */
+  async replace(old: Session & SessionData, session: Session & SessionData, label?: string): Promise<void> {
+    const replaced = this.isStored(old) ? old.id : undefined;
+    await this.#save({ sid: session.id, session, state: stateOf(session), label, replaced });
+    if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
+    const snapshot = this.#snapshots.get(old);
+    if (snapshot) snapshot.isGone = true;
+  }
+
+  /** Moves the end when that is due; where `cookie.maxAge` was changed, saves. A session that is missing is no error. */
+  async touch(sid: string, session: SessionData): Promise<void> {
+    const snapshot = this.#snapshots.get(session);
+    if (snapshot && !isSameMaxAge(maxAgeOf(session), snapshot.maxAge)) return this.save(sid, session);
+    if (snapshot?.isGone) return;
+    const key = storageKey(sid);
+    await this.#options.operations.within(async (deadline) => {
+      const isMoved = snapshot && (await this.#renew(key, snapshot, deadline));
+      if (isMoved) return;
+      // Not as this object knows it, or not known: whoever wrote it last may have given it another lifetime.
+      const stored = await this.#stored(key, deadline);
+      if (stored) await this.#renew(key, stored, deadline);
+    });
+  }
+
+  /**
+   * Removes a session, and takes it off its user's list.
+   *
+   * @param key that it is stored under
+   * @returns whether it was there
+   */
+  remove(key: string): Promise<boolean> {
+    return this.#options.operations.within(async (deadline) => {
+      const { wasThere, signIn } = await this.#remove(key, deadline);
+      if (signIn) await this.#options.users.leave(signIn, deadline);
+      return wasThere;
+    });
+  }
+
+  async #load(sid: string, key: string, deadline: Deadline): Promise<LoadedSession | undefined> {
+    const { backend, keys, lifetime } = this.#options;
+    const stored = await deadline.race(backend.read(key));
+    const { codec, ids } = await keys;
+    const record = stored && codec.decode(sid, stored.value);
+    if (stored && !record) this.#reportDamaged(key);
+    if (!stored || !record || lifetime.isOver(record.head)) return undefined;
+    const { head, text, fields } = record;
+    const { version, expires } = stored;
+    const stale = record.stale || (head.signIn !== undefined && head.signIn.by !== ids[0]);
+    const { username } = fields;
+    const snapshot: Snapshot = { text, maxAge: head.maxAge, username, head, version, expires, stale, isGone: false };
+    const { isEnded } = await this.#renewal.renew(key, snapshot, deadline);
+    return isEnded ? undefined : { fields, snapshot };
+  }
+
+  /** Answers whether nothing is left to be done. */
+  async #renew(key: string, session: Renewed, deadline: Deadline): Promise<boolean> {
+    const { isEnded, touched } = await this.#renewal.renew(key, session, deadline);
+    return isEnded || touched === undefined || (await touched);
+  }
+
+  async #stored(key: string, deadline: Deadline): Promise<Renewed | undefined> {
+    const stored = await deadline.race(this.#options.backend.read(key));
+    const head = stored && inspectHead(stored.value);
+    return stored && head && { head, maxAge: head.maxAge, version: stored.version, expires: stored.expires };
+  }
+
+  #isChanged(session: object, state: SessionState): boolean {
+    const snapshot = this.#snapshots.get(session);
+    if (!snapshot) return state.text !== "{}" || this.#savedWhenEmpty.has(session);
+    return !snapshot.isGone && !isSaved(snapshot, state);
+  }
+
+  async #save(request: SaveRequest): Promise<void> {
+    const { operations } = this.#options;
+    const key = storageKey(request.sid);
+    await operations.within((deadline) =>
+      operations.inTurn(key, deadline, (shared) => this.#saveInTurn(request, { key, deadline, shared })),
+    );
+  }
+
+  async #saveInTurn({ sid, session, state, label, replaced }: SaveRequest, turn: Turn): Promise<void> {
+    const { key, deadline } = turn;
+    const snapshot = this.#snapshots.get(session);
+    if (snapshot?.isGone || (snapshot && isSaved(snapshot, state))) return;
+    if (!snapshot && state.isLetGo) return this.#discard(key);
+    const start = performance.now();
+    const { codec, ids } = await this.#options.keys;
+    const isOther = state.username !== snapshot?.username;
+    const head = this.#headOf(state, snapshot, isOther, ids);
+    const save: Save = { ...turn, codec, sid, snapshot, state, head, expected: firstExpected(snapshot, session) };
+    const user = isOther ? userOf(state.username) : undefined;
+    try {
+      const removeReplaced = replaced === undefined ? undefined : () => this.#removeReplaced(replaced, deadline);
+      const written = await (user === undefined
+        ? this.#writer.write(save)
+        : this.#signing.signIn({ save, user, label, removeReplaced }));
+      if (!written) return this.#discard(key, snapshot);
+      this.#snapshots.set(session, written);
+      emit("save", () => ({ session: shortName(key), milliseconds: performance.now() - start }));
+    } catch (error) {
+      // Whatever the application does with this object from here on, nothing of it is written any more.
+      const isRevoked = error instanceof TokenizerError && error.code === "SESSION_REVOKED";
+      if (isRevoked) this.#snapshots.set(session, goneSnapshot(state, head));
+      throw error;
+    }
+    const before = snapshot?.head.signIn;
+    if (isOther && before) await this.#options.users.leave(before, deadline);
+  }
+
+  #headOf(state: SessionState, snapshot: Snapshot | undefined, isOther: boolean, [by]: KeyIds): RecordHead {
+    const { lifetime } = this.#options;
+    const head: RecordHead = snapshot?.head ?? { created: lifetime.now };
+    const { end: _end, signIn, ...rest } = head;
+    if (!isOther && snapshot)
+      return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);
+    // Somebody else, or nobody: the absolute end counts from here.
+    const end = lifetime.absoluteEnd();
+    return withMaxAge(end === undefined ? rest : { ...rest, end }, state, snapshot);
+  }
+
+  async #removeReplaced(sid: string, deadline: Deadline): Promise<SignIn | undefined> {
+    const { signIn } = await this.#remove(storageKey(sid), deadline);
+    return signIn;
+  }
+
+  async #remove(key: string, deadline: Deadline): Promise<{ wasThere: boolean; signIn: SignIn | undefined }> {
+    const { backend, operations } = this.#options;
+    return operations.inTurn(key, deadline, async () => {
+      const stored = await deadline.race(backend.read(key));
+      const wasThere = await deadline.race(backend.remove(key));
+      return { wasThere, signIn: stored && inspectHead(stored.value)?.signIn };
+    });
+  }
+
+  #discard(key: string, snapshot?: Snapshot): void {
+    if (snapshot) snapshot.isGone = true;
+    emit("discard", () => ({ session: shortName(key) }));
+    this.#options.notify("discard", shortName(key));
+  }
+
+  #reportDamaged(key: string): void {
+    if (this.#reported.has(key)) return;
+    if (this.#reported.size >= REPORTED) this.#reported.clear();
+    this.#reported.add(key);
+    this.#options.warn(`Session ${shortName(key)} cannot be read (damaged, or sealed otherwise): it counts as ended.`);
+  }
+}
+
+/** What a save has when its turn has come. */
+interface Turn {
+  readonly key: string;
+  readonly deadline: Deadline;
+  readonly shared: Shared<StoredRecord>;
+}

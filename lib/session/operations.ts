@@ -1,0 +1,76 @@
+/** Every operation on the store: within `store_timeout`, in turn on its key, and none after the end. */
+import type { StoredRecord } from "../backends/backend.js";
+import { Deadline } from "../deadline.js";
+import { storeClosed, TokenizerError } from "../errors.js";
+import { KeyedQueue, type Shared } from "./queue.js";
+
+export class Operations {
+  readonly #storeTimeout: number;
+  /** What a save leaves for those behind it is the record that it wrote. */
+  readonly #queue = new KeyedQueue<StoredRecord>();
+  readonly #behind = new Set<Promise<void>>();
+  #isClosed = false;
+
+  /** @param storeTimeout what an operation may take in all, in milliseconds */
+  constructor(storeTimeout: number) {
+    this.#storeTimeout = storeTimeout;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Runs `work` within `store_timeout`.
+   *
+   * @throws TokenizerError whatever it is that `work` throws
+   */
+  async within<T>(work: (deadline: Deadline) => Promise<T>): Promise<T> {
+    this.checkOpen();
+    try {
+      return await Deadline.during(this.#storeTimeout, work);
+    } catch (error) {
+      throw asTokenizerError(error);
+    }
+  }
+
+  /** Runs `task` when all earlier tasks of the key are over. */
+  inTurn<T>(key: string, deadline: Deadline, task: (shared: Shared<StoredRecord>) => Promise<T>): Promise<T> {
+    return this.#queue.run(key, deadline, task);
+  }
+
+  /**
+   * Runs `work` within a `store_timeout` of its own, behind what started it. That waits for it, but not past its deadline.
+   *
+   * @param failed is called where `work` fails
+   */
+  async behind(
+    deadline: Deadline,
+    work: (own: Deadline) => Promise<void>,
+    failed: (error: TokenizerError) => void,
+  ): Promise<void> {
+    const running = Deadline.during(this.#storeTimeout, work)
+      .catch((error) => failed(asTokenizerError(error)))
+      .finally(() => this.#behind.delete(running));
+    this.#behind.add(running);
+    // It goes on by itself.
+    await deadline.race(running).catch(() => {});
+  }
+
+  /** @throws TokenizerError `STORE_CLOSED` */
+  checkOpen(): void {
+    if (this.#isClosed) throw storeClosed();
+  }
+
+  /** Waits for what is under way, and takes nothing more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#queue.idle();
+    await Promise.all(this.#behind);
+  }
+}
+
+export function asTokenizerError(error: unknown): TokenizerError {
+  if (error instanceof TokenizerError) return error;
+  return new TokenizerError("STORE_UNAVAILABLE", "The session store failed.", { cause: error });
+}

@@ -1,0 +1,178 @@
+/** `sessions.users`: a user's sessions, listed and ended. */
+import type { Request } from "express";
+import { TokenizerError } from "../../errors.js";
+import { emit } from "../../events.js";
+import { storageKey } from "../../session-id.js";
+import type { Lifetime } from "../lifetime.js";
+import type { Operations } from "../operations.js";
+import type { Choice, Revocation } from "./revocation.js";
+import type { UserIndex } from "./user-index.js";
+import type { Handle } from "./user-record.js";
+
+/** One of a user's sessions. */
+export interface UserSession {
+  /** An opaque handle for `revoke`. Nothing of the cookie's value is in it. */
+  readonly id: string;
+  /** What `req.signIn` was given to call it. */
+  readonly label: string | undefined;
+  /** The moment of sign-in. */
+  readonly createdAt: Date;
+  /** To within `touch_interval`. */
+  readonly lastSeenAt: Date;
+  /** When it ends if no further request comes. */
+  readonly expiresAt: Date;
+  /** Whether it is the session of the request that was named. */
+  readonly current: boolean;
+}
+
+/** A request means the session that it belongs to; a text is a handle. */
+export type SessionChoice = Request | string | readonly string[];
+
+export interface RevokeOptions {
+  /** End these alone; given but `undefined`, none. */
+  readonly only?: SessionChoice | undefined;
+  /** End all but these. */
+  readonly except?: SessionChoice | undefined;
+}
+
+/** @internal */
+export interface UsersParts {
+  readonly index: UserIndex;
+  readonly revocation: Revocation;
+  readonly operations: Operations;
+  readonly lifetime: Lifetime;
+}
+
+/**
+ * User names match exactly.
+ *
+ * Every method rejects with a `TokenizerError`: status 503 when the store fails, `ARGUMENT_INVALID` for wrong arguments.
+ */
+export class Users {
+  readonly #parts: UsersParts;
+
+  private constructor(parts: UsersParts) {
+    this.#parts = parts;
+  }
+
+  /** @internal */
+  static over(parts: UsersParts): Users {
+    return new Users(parts);
+  }
+
+  /**
+   * The user's live sessions, the oldest first; none for a name that nobody has.
+   *
+   * @param options.current the request whose session is marked as `current`
+   */
+  async list(username: string, { current }: { current?: Request | undefined } = {}): Promise<UserSession[]> {
+    const { index, operations, lifetime } = this.#parts;
+    checkUser("list", username);
+    const currentKey = current === undefined ? undefined : keyOf("current", current);
+    const live = await operations.within((deadline) => index.live(username, deadline));
+    return live.map(({ id, key, head, expires }) => {
+      const { lastSeen, end } = lifetime.timesOf(head, expires);
+      return {
+        id,
+        label: head.signIn?.label,
+        createdAt: new Date(head.signIn?.since ?? head.created),
+        lastSeenAt: new Date(lastSeen),
+        expiresAt: new Date(end),
+        current: key === currentKey,
+      };
+    });
+  }
+
+  /**
+   * Ends the user's sessions: all, or `only` these, or all `except` those. A fault of the store does not stop it: what is
+   * left ends at its next due request, or when you call again.
+   *
+   * @returns how many were ended
+   * @throws TokenizerError where not all were ended, with `ended` and `failed`
+   * @example
+   * await sessions.users.revoke(req.session.username, { except: req }); // after a change of password
+   */
+  async revoke(username: string, options: RevokeOptions = {}): Promise<number> {
+    checkUser("revoke", username);
+    const choice = choiceOf(options);
+    this.#parts.operations.checkOpen();
+    const count = await this.#parts.revocation.revoke(username, choice);
+    emit("revoke", () => ({ user: username, count }));
+    return count;
+  }
+
+  /**
+   * Ends all sessions of all users, past every fault, and answers how many. Anonymous sessions stay.
+   *
+   * @throws TokenizerError where not all were ended, with `ended` and `failed`
+   */
+  async revokeEveryone(): Promise<number> {
+    this.#parts.operations.checkOpen();
+    const count = await this.#parts.revocation.revokeEveryone();
+    emit("revoke", () => ({ user: undefined, count }));
+    return count;
+  }
+}
+
+function choiceOf(options: RevokeOptions): Choice {
+  const except = chosen("except", options.except);
+  const isMeant = (handle: Handle) => !except.includes(handle);
+  // A handle that a form left out is no handle: it must not mean all of them.
+  if (!("only" in options)) return { isAll: true, isMeant, except: except.key };
+  const only = chosen("only", options.only);
+  const isOnly = only.key !== undefined && only.key !== except.key;
+  return {
+    isAll: false,
+    isMeant: (handle) => only.includes(handle) && isMeant(handle),
+    only: isOnly ? only.key : undefined,
+  };
+}
+
+interface Chosen {
+  includes(handle: Handle): boolean;
+  /** Of a request's session. */
+  readonly key?: string;
+}
+
+/** Nothing chooses nothing. */
+function chosen(name: string, choice: SessionChoice | undefined): Chosen {
+  if (choice === undefined) return { includes: () => false };
+  if (typeof choice === "string") return { includes: ({ id }) => id === choice };
+  if (isList(choice)) {
+    if (!choice.every((id) => typeof id === "string")) throw wrong(name, "a list that has something else than handles");
+    return { includes: ({ id }) => choice.includes(id) };
+  }
+  const key = keyOf(name, choice);
+  return { includes: (handle) => handle.key === key, key };
+}
+
+function keyOf(name: string, request: Request): string {
+  const sessionId: unknown = request?.sessionID;
+  if (typeof sessionId === "string") return storageKey(sessionId);
+  throw wrong(name, typeof request === "object" ? "an object without sessionID" : kindOf(request));
+}
+
+function isList(choice: Request | readonly string[]): choice is readonly string[] {
+  return Array.isArray(choice);
+}
+
+function checkUser(method: string, username: unknown): void {
+  if (typeof username === "string" && username !== "") return;
+  throw new TokenizerError(
+    "ARGUMENT_INVALID",
+    `sessions.users.${method} needs a user's name, a text that is not empty. It got ${kindOf(username)}.`,
+  );
+}
+
+function wrong(name: string, found: string): TokenizerError {
+  return new TokenizerError(
+    "ARGUMENT_INVALID",
+    `sessions.users: ${name} is a request with a session, a handle or a list of handles. It got ${found}.`,
+  );
+}
+
+function kindOf(value: unknown): string {
+  if (value === "") return "an empty text";
+  if (value === undefined || value === null) return String(value);
+  return `a value of type ${Array.isArray(value) ? "array" : typeof value}`;
+}

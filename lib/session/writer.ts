@@ -1,0 +1,127 @@
+/** One save of a session: written by its version, merged with whoever wrote meanwhile, its end moved when that is due. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Backend, Expected, StoredRecord } from "../backends/backend.js";
+import type { Deadline } from "../deadline.js";
+import { emit } from "../events.js";
+import { shortName } from "../session-id.js";
+import type { Lifetime } from "./lifetime.js";
+import { merge } from "./merge.js";
+import type { Shared } from "./queue.js";
+import { type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
+import { isSameMaxAge, newVersion, type SessionState, type Snapshot, snapshotAfter, withMaxAge } from "./snapshot.js";
+import type { UserIndex } from "./users/user-index.js";
+
+/** A save whose turn has come. */
+export interface Save {
+  readonly sid: string;
+  readonly key: string;
+  /** What was loaded or last acknowledged; nothing for a new session, and for an unknown object. */
+  readonly snapshot: Snapshot | undefined;
+  readonly state: SessionState;
+  /** What the record's head is to be, unless another writer's is merged in. */
+  readonly head: RecordHead;
+  readonly expected: Expected;
+  readonly deadline: Deadline;
+  readonly codec: RecordCodec;
+  /** Holds what this process wrote last under the key, so that no failing write is needed to find out. */
+  readonly shared: Shared<StoredRecord>;
+}
+
+export interface WriterOptions {
+  readonly backend: Backend;
+  readonly lifetime: Lifetime;
+  readonly users: UserIndex;
+  readonly warn: (message: string) => void;
+}
+
+/** What is stored, as far as a save knows. */
+interface Stored {
+  readonly head: RecordHead | undefined;
+  readonly expires: number | undefined;
+}
+
+/** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
+const JITTER = 5;
+
+export class SessionWriter {
+  readonly #options: WriterOptions;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Writes, again and again until nobody comes between.
+   *
+   * @param end when the session is to end if no request comes; default: its end as it is stored, moved when that is due
+   * @returns the new snapshot; nothing if the session is gone
+   */
+  async write(save: Save, end?: number): Promise<Snapshot | undefined> {
+    const { sid, key, state, snapshot, deadline, codec, shared } = save;
+    const { backend } = this.#options;
+    let { expected } = save;
+    let record: SessionRecord = { head: save.head, text: state.text };
+    let stored: Stored = { head: snapshot?.head, expires: snapshot?.expires };
+    let current = typeof expected === "object" && shared.left?.version !== expected.version ? shared.left : undefined;
+    for (let tries = 1; ; tries++) {
+      if (current) {
+        const theirs = codec.decode(sid, current.value);
+        record = mergedWith(theirs, save);
+        stored = { head: theirs?.head, expires: current.expires };
+        expected = { version: current.version };
+        emit("merge", () => ({ session: shortName(key) }));
+      }
+      const expires = end ?? (await this.#endOf(record.head, stored, save));
+      if (expires === undefined) return undefined;
+      const next = { value: codec.encode(sid, record), version: newVersion(), expires };
+      refuseTooLarge(next.value, record.text, backend.maxValueBytes);
+      if (await deadline.race(backend.write(key, next, expected))) {
+        shared.left = next;
+        return snapshotAfter(state, record, next);
+      }
+      shared.left = undefined;
+      current = await deadline.race(backend.read(key));
+      // A write whose answer was lost may meet itself.
+      if (current?.version === next.version) return snapshotAfter(state, record, next);
+      if (!current) return undefined;
+      emit("conflict", () => ({ session: shortName(key) }));
+      await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
+      await deadline.check();
+    }
+  }
+
+  /** The end to be stored; nothing if the session was ended: then it is removed. */
+  async #endOf(head: RecordHead, stored: Stored, { key, deadline, shared }: Save): Promise<number | undefined> {
+    const { backend, lifetime, users, warn } = this.#options;
+    const { maxAge, signIn } = head;
+    if (stored.expires === undefined) return lifetime.expiry(maxAge);
+    const isOtherLife = !isSameMaxAge(maxAge, stored.head?.maxAge);
+    const isMoved = isOtherLife || lifetime.isDue(maxAge, stored.expires) || lifetime.isTooLate(maxAge, stored.expires);
+    const end = isMoved ? lifetime.expiry(maxAge) : stored.expires;
+    // Its handle gets the present key, too, or nobody lists it once the older one is dropped.
+    const hasOtherKey = signIn?.by !== stored.head?.signIn?.by;
+    if (!signIn || (end <= stored.expires && !hasOtherKey)) return end;
+    try {
+      if ((await users.check({ key, signIn, maxAge }, end, deadline)).stays) return end;
+    } catch (error) {
+      if (isOtherLife) throw error;
+      warn(`The expiry of session ${shortName(key)} could not be moved: ${(error as Error).message}`);
+      return stored.expires;
+    }
+    shared.left = undefined;
+    await deadline.race(backend.remove(key));
+    return undefined;
+  }
+}
+
+/** What does not open any more cannot be merged with: mine is all there is. */
+function mergedWith(theirs: SessionRecord | undefined, { state, snapshot, head }: Save): SessionRecord {
+  if (!theirs) return { head, text: state.text };
+  const text = merge(snapshot?.text ?? "{}", state.text, theirs.text);
+  if (state.username !== snapshot?.username) return { head, text };
+  const { signIn } = theirs.head;
+  // By our key, as our check has written into the handle.
+  const by = head.signIn?.by ?? signIn?.by;
+  const kept = signIn && by ? { ...theirs.head, signIn: { ...signIn, by } } : theirs.head;
+  return { head: withMaxAge(kept, state, snapshot), text };
+}
