@@ -113,6 +113,15 @@ test("names and labels draw nothing on the terminal; in JSON they are what they 
   expect((await run(["sessions", "--user", "\u001b[2J"])).stderr).toBe("\\u001b[2J has no live session.");
 });
 
+test("a label that a form sent twice is one text", async () => {
+  const { app, run } = await appAt(local());
+  await signedIn(app, "ada", ["phone", "laptop"] as unknown as string);
+  expect(await run(["sessions", "--user", "ada"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/ {2}phone, laptop$/m),
+  });
+});
+
 test("a store that fails on the way: what was read is printed, and the failure told", async () => {
   const { app, run } = await appAt(local());
   await signedIn(app, "ada");

@@ -76,6 +76,13 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
           await req.signIn(req.body);
           res.sendStatus(204);
         });
+        express.post("/as-passport-does", (req, res, next) => {
+          req.session.regenerate((error) => {
+            if (error) return next(error);
+            req.session.username = req.body.username;
+            req.session.save((error) => (error ? next(error) : res.sendStatus(204)));
+          });
+        });
         express.post("/in-and-out", async (req, res) => {
           await req.signIn(req.body);
           await req.signOut();
@@ -301,6 +308,34 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       const answer = await ada.post("/in-and-out", { username: "grace", password: "grace's own secret" });
       expect(cookiesOf(answer)).toEqual([CLEARED]);
       expect(await app.sessions.store.length()).toBe(length - 1);
+    });
+  });
+
+  describe("regenerate, username and save, as passport does", () => {
+    test("signs in, and is listed", async () => {
+      const grace = app.visitor();
+      expect((await grace.post("/as-passport-does", { username: "grace hopper" })).status).toBe(204);
+      expect(await app.sessions.users.list("grace hopper")).toHaveLength(1);
+    });
+
+    test("refused since the user's sessions are ended meanwhile: the error page saves nothing and sets no cookie", async () => {
+      const grace = await signedIn({ basket: [1] });
+      const length = await app.sessions.store.length();
+      const { write } = LocalBackend.prototype;
+      const meeting = jest.spyOn(LocalBackend.prototype, "write").mockImplementation(async function meet(
+        this: LocalBackend,
+        key,
+        ...args
+      ) {
+        if (key.startsWith("session:")) await app.sessions.users.revoke("alan");
+        return write.call(this, key, ...args);
+      });
+      const answer = await grace.post("/as-passport-does", { username: "alan" });
+      meeting.mockRestore();
+      expect([answer.status, answer.body.code, cookiesOf(answer)]).toEqual([503, "SESSION_REVOKED", []]);
+      expect(await app.sessions.store.length()).toBe(length - 1);
+      expect(await app.sessions.users.list("alan")).toEqual([]);
+      expect((await grace.get("/session")).body).toEqual({ values: {}, ended: true });
     });
   });
 

@@ -47,6 +47,8 @@ export class Servers {
   }
 }
 
+export type Visit = Request & { session: Session & SessionData };
+
 let ids = 0;
 
 /** One server. */
@@ -89,11 +91,17 @@ export class Opened {
   }
 
   /** A later request of the same browser; nothing if its session is over. What is written alongside is waited for. */
-  async visit({ sessionID }: Request): Promise<(Request & { session: Session & SessionData }) | undefined> {
+  async visit(req: Request): Promise<Visit | undefined> {
     const touch = jest.spyOn(this.prototype, "touch");
-    const loaded = await this.engine.load(sessionID);
+    const later = await this.load(req);
     await Promise.allSettled(touch.mock.results.map(({ value }) => value));
     touch.mockRestore();
+    return later;
+  }
+
+  /** The same, and nothing is waited for. */
+  async load({ sessionID }: Request): Promise<Visit | undefined> {
+    const loaded = await this.engine.load(sessionID);
     if (!loaded) return undefined;
     const req = { sessionID, sessionStore: this.store } as unknown as Request;
     const data = { ...loaded.fields, cookie: new session.Cookie() } as unknown as SessionData;
