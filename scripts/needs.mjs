@@ -22,14 +22,6 @@ const NEEDS = [
     debian: "redis-server",
   },
   {
-    what: "redis-sentinel",
-    specs: "the specs on Redis Sentinel",
-    env: "REDIS_SENTINEL",
-    names: ["redis-sentinel"],
-    places: ["/usr/bin/redis-sentinel"],
-    debian: "redis-sentinel",
-  },
-  {
     what: "openssl",
     specs: "the specs on Redis over TLS",
     env: "OPENSSL",

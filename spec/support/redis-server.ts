@@ -10,14 +10,12 @@ import { afterAll, describe } from "@jest/globals";
 import { createClient } from "redis";
 
 const SERVER = findProgram("REDIS_SERVER", "redis-server");
-const SENTINEL = findProgram("REDIS_SENTINEL", "redis-sentinel");
 const OPENSSL = findProgram("OPENSSL", "openssl");
 /** Has the system end a server when this process ends, however it does. */
 const SETPRIV = findProgram("SETPRIV", "setpriv");
 
 /** Specs that need the programs; left out where they are not installed, as `npm test` says then. */
 export const withRedis = SERVER ? describe : describe.skip;
-export const withSentinel = SERVER && SENTINEL ? describe : describe.skip;
 export const withTls = SERVER && OPENSSL ? describe : describe.skip;
 
 /** Larger counts. */
@@ -103,7 +101,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const ports = tls ? ["--port", "0", "--tls-port", String(port), ...tlsArguments(tls)] : ["--port", String(port)];
   const common = ["--bind", "127.0.0.1", "--daemonize", "no", "--dir", folder];
   const all = [...(config === undefined ? [] : [file]), ...ports, ...common];
-  if (!sentinel) all.push("--save", "");
+  all.push(...(sentinel ? ["--sentinel"] : ["--save", ""]));
   let child: ChildProcess;
 
   const server: RedisServer = {
@@ -122,8 +120,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       await exited;
     },
     async start() {
-      const program = (sentinel ? SENTINEL : SERVER) as string;
-      const [file, ...rest] = [...(SETPRIV ? [SETPRIV, "--pdeathsig", "KILL"] : []), program, ...all, ...args];
+      const [file, ...rest] = [...(SETPRIV ? [SETPRIV, "--pdeathsig", "KILL"] : []), SERVER as string, ...all, ...args];
       child = spawn(file as string, rest, { stdio: ["ignore", "pipe", "inherit"] });
       running.add(child);
       const started = child;

@@ -14,7 +14,6 @@ import {
   startSentinels,
   until,
   withRedis,
-  withSentinel,
   withTls,
 } from "../../support/redis-server.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
@@ -366,7 +365,7 @@ withRedis("a Cluster whose master is killed", () => {
   });
 });
 
-withSentinel("Sentinels", () => {
+withRedis("Sentinels", () => {
   let setup: SentinelSetup;
   const options = () => ({
     options: { sentinel: setup.name, nodes: setup.sentinels.map(({ address }) => address) },
