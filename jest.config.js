@@ -1,6 +1,8 @@
 // Specs are ES modules in TypeScript: swc compiles them, `tsc` checks their types apart (npm run types).
 export default {
   testEnvironment: "node",
+  globalSetup: "<rootDir>/spec/support/global-setup.mjs",
+  globalTeardown: "<rootDir>/spec/support/global-teardown.mjs",
   testMatch: ["<rootDir>/spec/**/*.spec.ts"],
   testTimeout: 60_000,
   // One worker a core: jest leaves one core to itself, which on two cores is half the time.

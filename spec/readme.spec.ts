@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
@@ -9,6 +9,7 @@ import express from "express";
 import { main } from "../lib/cli/main.js";
 import { loadSettings } from "../lib/settings/load.js";
 import { type Tokenizer, tokenizer } from "../lib/tokenizer.js";
+import { freePort } from "./support/free-port.mjs";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -27,14 +28,6 @@ afterAll(() => {
 function block(language: string, index = 0): string {
   const blocks = [...README.matchAll(/```(\w+)\n([\s\S]*?)```/g)].filter(([, name]) => name === language);
   return blocks[index]?.[2] ?? "";
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 async function refusesConnections(port: number): Promise<void> {

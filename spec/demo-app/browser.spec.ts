@@ -1,31 +1,27 @@
 /** What only a real browser shows: the keyboard, the back button, the width of a phone, the colour scheme. */
 
-import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { ROOT } from "../../demo-app/root.js";
+import { connectToChromium, withChromium } from "../support/browser.js";
+import { isFull } from "../support/redis-server.js";
 import { ADA, type Demo, FIREFOX, GRACE, MINUTE, SAFARI, startDemo } from "./demo.js";
 import { background, focusOutline, nameless, tooWide, unreadable } from "./in-page.js";
 
-const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium"].find((file) => file !== undefined && existsSync(file));
 const SCREENSHOTS = join(ROOT, ".cache", "screenshots");
 
-const LOOKS = [
+const ALL_LOOKS = [
   { look: "desktop-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { look: "phone-dark", viewport: { width: 390, height: 844 }, colorScheme: "dark" },
   { look: "desktop-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
   { look: "phone-light", viewport: { width: 390, height: 844 }, colorScheme: "light" },
-  { look: "phone-dark", viewport: { width: 390, height: 844 }, colorScheme: "dark" },
 ] as const;
+/** Each width and each scheme is among the first two. */
+const LOOKS = isFull ? ALL_LOOKS : ALL_LOOKS.slice(0, 2);
 
-if (CHROMIUM === undefined) {
-  const reason = "There is no Chromium: set CHROMIUM to its program, or install it (Debian: apt-get install chromium).";
-  if (process.env.CI === "true") test("in Chromium", () => Promise.reject(new Error(reason)));
-  else console.warn(`spec/demo-app/browser.spec.ts is skipped. ${reason}`);
-}
-
-(CHROMIUM === undefined ? describe.skip : describe)("in Chromium", () => {
+withChromium("in Chromium", () => {
   let browser: Browser;
   let demo: Demo;
   const complaints: string[] = [];
@@ -33,19 +29,8 @@ if (CHROMIUM === undefined) {
   beforeAll(async () => {
     await mkdir(SCREENSHOTS, { recursive: true });
     demo = await startDemo();
-    browser = await chromium.launch({
-      executablePath: CHROMIUM ?? "",
-      args: [
-        "--no-sandbox", // root, as in most containers, has none
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
-  }, 60_000);
+    browser = await connectToChromium();
+  });
   afterAll(() => browser?.close());
 
   async function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {

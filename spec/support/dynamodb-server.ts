@@ -1,7 +1,8 @@
 /**
- * A DynamoDB for specs: dynalite in this process, or the one at DYNAMODB_ENDPOINT. In front of it stands an HTTP proxy
+ * A DynamoDB for specs: dynalite, or the one at DYNAMODB_ENDPOINT. In front of it stands an HTTP proxy
  * that records every call and makes trouble on the way.
  */
+import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
@@ -10,6 +11,7 @@ import { type CreateTableCommandInput, DynamoDB } from "@aws-sdk/client-dynamodb
 import { afterAll } from "@jest/globals";
 import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import type { DynamodbOptions } from "../../lib/backends/dynamodb/client.js";
+import { shared } from "./shared.js";
 
 /** What every client of these specs says, unless the spec is about that. */
 export const WAY = {
@@ -137,12 +139,18 @@ function textOf({ body }: Reply): string {
   return typeof body === "string" ? body : JSON.stringify(body);
 }
 
-/** Starts the engine of the file's specs, and the proxy before it. */
-export async function startDynamodb(options: { createTableMs?: number } = {}): Promise<DynamodbProxy> {
-  return DynamodbProxy.start(process.env.DYNAMODB_ENDPOINT ?? (await startDynalite(options)));
+/** The engine that all spec files share. */
+export async function sharedDynamodb(): Promise<string> {
+  return process.env.DYNAMODB_ENDPOINT ?? (await shared("dynamodb")).endpoint;
 }
 
-async function startDynalite({ createTableMs = 0 }): Promise<string> {
+/** A proxy before the shared engine; before one of the file's own where a table takes a while to be made. */
+export async function startDynamodb({ createTableMs = 0 } = {}): Promise<DynamodbProxy> {
+  const hasOwn = createTableMs > 0 && !isAmazons;
+  return DynamodbProxy.start(hasOwn ? await startDynalite(createTableMs) : await sharedDynamodb());
+}
+
+async function startDynalite(createTableMs: number): Promise<string> {
   const dynalite = createRequire(import.meta.url)("dynalite") as (options: object) => Server;
   const server = dynalite({ createTableMs, deleteTableMs: 0 });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -158,11 +166,9 @@ export function clientOf({ endpoint }: { endpoint: string }): DynamoDB {
   return client;
 }
 
-let tables = 0;
-
 /** A table that is ready, under a name of its own. */
 export async function makeTable(client: DynamoDB, input: Partial<CreateTableCommandInput> = {}): Promise<string> {
-  const TableName = `sessions-${process.pid}-${Date.now()}-${++tables}`;
+  const TableName = `sessions-${randomUUID()}`;
   await client.createTable({
     TableName,
     BillingMode: "PAY_PER_REQUEST",

@@ -8,8 +8,9 @@ import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { RedisBackend } from "../../lib/backends/redis/backend.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
-import { atTheEnd, clientOf, isAmazons, makeTable, startDynamodb, WAY } from "./dynamodb-server.js";
-import { startCluster, startRedis, withRedis } from "./redis-server.js";
+import { atTheEnd, clientOf, isAmazons, makeTable, sharedDynamodb, WAY } from "./dynamodb-server.js";
+import { startCluster, withRedis } from "./redis-server.js";
+import { shared } from "./shared.js";
 
 /** The section `tokenizer` that names a place. Processes may share it. */
 export type Place = Partial<SettingsInput["tokenizer"]>;
@@ -20,7 +21,7 @@ export interface Places {
   readonly prototype: Backend;
   /** Leaves the specs out where the engine is not installed. */
   readonly describe: (name: string, define: () => void) => void;
-  /** One with nothing in it. Its engine starts with the first, and ends with the spec file. */
+  /** One with nothing in it. */
   next(): Promise<Place>;
 }
 
@@ -35,19 +36,17 @@ const local: Places = {
   },
 };
 
-const redisServer = once(startRedis);
 let prefixes = 0;
 const redis: Places = {
   name: "redis",
   prototype: RedisBackend.prototype,
   describe: withRedis,
   async next() {
-    const { port } = await redisServer();
-    return { type: "redis", host: "127.0.0.1", port, prefix: `place ${++prefixes}:` };
+    return { type: "redis", host: "127.0.0.1", ...(await shared("redis")), prefix: `place ${++prefixes}:` };
   },
 };
 
-/** Three masters. */
+/** Three masters, which end with the spec file. */
 export const redisCluster: Places = {
   ...redis,
   name: "a Redis Cluster",
@@ -63,14 +62,11 @@ const dynamodb: Places = {
   prototype: DynamodbBackend.prototype,
   describe,
   async next() {
-    const { endpoint, client } = await dynamodbEngine();
-    return { type: "dynamodb", ...WAY, endpoint, table: await makeTable(client) };
+    const endpoint = await sharedDynamodb();
+    return { type: "dynamodb", ...WAY, endpoint, table: await makeTable(await dynamodbClient()) };
   },
 };
-const dynamodbEngine = once(async () => {
-  const { endpoint } = await startDynamodb();
-  return { endpoint, client: clientOf({ endpoint }) };
-});
+const dynamodbClient = once(async () => clientOf({ endpoint: await sharedDynamodb() }));
 
 /** All three; DynamoDB alone, where the specs run on Amazon's own emulator. */
 export const everyBackend: readonly Places[] = isAmazons ? [dynamodb] : [local, redis, dynamodb];

@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, describe } from "@jest/globals";
 import { createClient } from "redis";
+import { freePort } from "./free-port.mjs";
 
 const SERVER = findProgram("REDIS_SERVER", "redis-server");
 const OPENSSL = findProgram("OPENSSL", "openssl");
@@ -76,19 +76,6 @@ function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "redis-spec-"));
   folders.add(folder);
   return folder;
-}
-
-/** A port that nothing listens on. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    server.close();
-    await once(server, "close");
-    // A cluster's servers talk to each other 10,000 ports above.
-    if (typeof address === "object" && address && address.port < 55_000) return address.port;
-  }
 }
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {

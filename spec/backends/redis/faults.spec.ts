@@ -8,8 +8,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import express, { type ErrorRequestHandler } from "express";
 import type { SettingsInput } from "../../../lib/settings/settings.js";
 import { type Tokenizer, tokenizer } from "../../../lib/tokenizer.js";
+import { freePort } from "../../support/free-port.mjs";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
-import { freePort, isFull, type RedisServer, startRedis, until, withRedis } from "../../support/redis-server.js";
+import { isFull, type RedisServer, startRedis, until, withRedis } from "../../support/redis-server.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
 
 const MEGABYTE = 1024 * 1024;

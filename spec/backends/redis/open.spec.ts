@@ -5,10 +5,10 @@ import { createServer as createTlsServer } from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import type { RedisBackendOptions } from "../../../lib/backends/redis/backend.js";
+import { freePort } from "../../support/free-port.mjs";
 import { failureOf, makeBackend, onServer, record } from "../../support/redis-backend.js";
 import {
   type Certificates,
-  freePort,
   makeCertificates,
   type RedisServer,
   startRedis,
