@@ -1,6 +1,6 @@
 // Specs are ES modules in TypeScript: swc compiles them, `tsc` checks their types apart (npm run types).
 export default {
-  testEnvironment: "node",
+  testEnvironment: "<rootDir>/spec/support/environment.mjs",
   globalSetup: "<rootDir>/spec/support/global-setup.mjs",
   globalTeardown: "<rootDir>/spec/support/global-teardown.mjs",
   testMatch: ["<rootDir>/spec/**/*.spec.ts"],

@@ -1,5 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
+import express from "express";
+import request from "supertest";
 import { makeKeyring } from "../../lib/credentials/keyring.js";
+import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { temporaryFolder } from "../support/app.js";
 
 // Reckoned apart from this package, with scrypt and HMAC alone (RFC 7914, RFC 5869). If one of these has to
 // change, everybody's cookies and credentials are over with the release that changes it.
@@ -46,4 +51,22 @@ test("another salt makes other keys", async () => {
   const [one, other] = await Promise.all([makeKeyring(["a password"], "one"), makeKeyring(["a password"], "other")]);
   expect(one.current.id).not.toBe(other.current.id);
   expect(one.current.cookieSecret).not.toBe(other.current.cookieSecret);
+});
+
+test("a request that comes before the keys are made waits for them", async () => {
+  // A password that no spec had before: its keys are not made yet.
+  const section = { type: "local", path: temporaryFolder(), safe_password: randomUUID() } as const;
+  let sessions: Tokenizer | undefined;
+  const app = express();
+  app.use((req, res, next) => {
+    sessions = tokenizer({ tokenizer: section });
+    sessions(req, res, next);
+  });
+  app.get("/", (req, res) => {
+    req.session.username = "ada";
+    res.end();
+  });
+  const { status, headers } = await request(app).get("/");
+  await sessions?.close();
+  expect([status, headers["set-cookie"]]).toEqual([200, [expect.any(String)]]);
 });
