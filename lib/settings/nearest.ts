@@ -1,7 +1,9 @@
 /** Names the right key for a wrong one. */
-import { closestMatch } from "leven";
 
-const plain = (name: string): string => name.toLowerCase().replaceAll("-", "_");
+/** More of a name is not compared: no right one is that long, and a wrong one may be a whole file's text. */
+const LONGEST = 100;
+
+const plain = (name: string): string => name.slice(0, LONGEST).toLowerCase().replaceAll("-", "_");
 
 /** How many letters two names may differ by to be taken for the same one misspelt: a third, and no fewer than two. */
 const allowance = (name: string): number => Math.max(2, Math.floor(name.length / 3));
@@ -11,7 +13,7 @@ const SHORTEST_PART = 4;
 
 /** What was probably meant by a name, or `undefined` when nothing is that near. */
 export function misspelt(name: string, names: readonly string[]): string | undefined {
-  return nearest(name, names, { maxDistance: allowance(name) }) ?? oneWith(name, names);
+  return nearest(name, names, allowance(plain(name))) ?? oneWith(name, names);
 }
 
 /** Ends the sentence about an unknown name: what was meant, or, where that would be a guess, which one is nearest. */
@@ -27,7 +29,24 @@ function oneWith(name: string, names: readonly string[]): string | undefined {
   return having.length === 1 ? having[0] : undefined;
 }
 
-function nearest(name: string, names: readonly string[], options?: { maxDistance: number }): string | undefined {
-  const match = closestMatch(plain(name), names.map(plain), options);
-  return names.find((candidate) => plain(candidate) === match);
+/** The first of those that the name differs from least, if that is at most `most`. */
+function nearest(name: string, names: readonly string[], most = Number.POSITIVE_INFINITY): string | undefined {
+  const written = plain(name);
+  const distances = names.map((candidate) => distance(written, plain(candidate)));
+  const least = Math.min(...distances);
+  return least <= most ? names[distances.indexOf(least)] : undefined;
+}
+
+/** Levenshtein's: how many letters must be put in, left out or changed until one text is the other. */
+export function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let line = 0; line < one.length; line++) {
+    const next = [line + 1];
+    for (let column = 0; column < other.length; column++) {
+      const changed = (row[column] as number) + (one[line] === other[column] ? 0 : 1);
+      next.push(Math.min(changed, (row[column + 1] as number) + 1, (next[column] as number) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] as number;
 }
