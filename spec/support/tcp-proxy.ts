@@ -13,13 +13,14 @@ export class TcpProxy {
   onRequest: (chunk: Buffer) => void = () => {};
   /** How many connections there were. */
   connections = 0;
+  /** A port of 127.0.0.1, for connections that come from now on. */
+  target: number;
 
   readonly #open = new Set<Socket>();
   readonly #server = createServer((socket) => this.#join(socket));
-  readonly #target: number;
 
   private constructor(target: number) {
-    this.#target = target;
+    this.target = target;
   }
 
   /** @param target a port of 127.0.0.1 */
@@ -47,7 +48,7 @@ export class TcpProxy {
 
   #join(client: Socket): void {
     this.connections++;
-    const server = connect(this.#target, "127.0.0.1");
+    const server = connect(this.target, "127.0.0.1");
     for (const socket of [client, server]) {
       this.#open.add(socket);
       const other = socket === client ? server : client;

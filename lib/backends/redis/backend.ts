@@ -66,8 +66,9 @@ export class RedisBackend implements Backend {
 
   async write(key: string, record: StoredRecord, expected: Expected): Promise<boolean> {
     const args = writeArguments(record, expected, this.#context.now());
-    // After "any", a second try might undo what somebody else has written since the first.
-    const answer = await this.#change(WRITE, key, args, expected !== "any");
+    // The first try may be under way still. Where a version is expected, whichever comes second finds another one; a
+    // creation would come back after the removal of what it made, and over "any" it would undo what was written since.
+    const answer = await this.#change(WRITE, key, args, typeof expected === "object");
     if (answer !== -1) return answer === 1;
     throw new TokenizerError(
       "STORE_UNAVAILABLE",

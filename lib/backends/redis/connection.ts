@@ -28,8 +28,10 @@ export class Connection {
   #address: Address | undefined;
   #client: Client | undefined;
   #generation = 0;
-  /** The last client that had an answer. */
+  /** The last client that had an answer other than a refusal. */
   #answered: Client | undefined;
+  /** What clients were refused that had no other answer. */
+  readonly #refusals = new WeakMap<Client, Refusal>();
   /** Why connections were dropped. */
   readonly #reasons = new WeakMap<Client, Error>();
   #connectedAt = 0;
@@ -71,21 +73,21 @@ export class Connection {
     if (this.#place.isFollowed && performance.now() - this.#foundAt > FRESH) void this.#follow(client);
     try {
       const answered = asking ? afterAsking(client, args) : client.sendCommand(args);
-      const answer = await within(giveUpAt, answered, () => {
-        // An answer that is late makes the connection suspect: whatever waits behind it is let go, too.
-        this.#drop(client, new Error("an answer was not there in time"));
-        return late();
-      });
+      const answer = await within(giveUpAt, answered, late);
       this.#answered = client;
       return answer;
     } catch (error) {
-      if (error instanceof TokenizerError) throw error;
+      if (error instanceof TokenizerError) {
+        // An answer that is late makes the connection suspect: whatever waits behind it is let go, too.
+        this.#drop(client, new Error("an answer was not there in time"));
+        throw error;
+      }
       if (!this.#dialer.isAnswer(error)) {
         this.#drop(client, error as Error);
         throw this.#failed(this.#reasons.get(client) ?? (error as Error));
       }
-      this.#answered = client;
       const refusal = new Refusal(this.server, error.message);
+      if (this.#answered !== client) this.#refusals.set(client, refusal);
       if (refusal.isMisplaced && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
       throw refusal;
     }
@@ -156,12 +158,15 @@ export class Connection {
 
   /** What still waits for an answer is rejected; why is remembered. */
   #drop(client: Client, reason: Error): void {
+    const hasAnswered = this.#answered === client;
+    // Who takes no more clients says so, and then ends the connection.
+    const why = (hasAnswered ? undefined : this.#refusals.get(client)) ?? reason;
+    if (!this.#reasons.has(client)) this.#reasons.set(client, why);
     if (this.#client === client) {
       this.#client = undefined;
       // A load balancer with nothing behind it takes every connection, and ends it.
-      if (this.#answered !== client) this.#pause(this.#failed(reason));
+      if (!hasAnswered) this.#pause(this.#failed(why));
     }
-    if (!this.#reasons.has(client)) this.#reasons.set(client, reason);
     client.destroy();
   }
 }

@@ -1,6 +1,8 @@
 /** What goes wrong with Redis, and how it is told: the cause and the way out, never a password, a key or a value. */
 import { TokenizerError } from "../../errors.js";
 
+const MISPLACED: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
+
 /** Redis answered with an error. `word` is its first one: `OOM`, `MOVED`. */
 export class Refusal extends Error {
   readonly word: string;
@@ -19,7 +21,7 @@ export class Refusal extends Error {
 
   /** The server is a replica by now, or starts anew: nothing was done, and another one may be master. */
   get isMisplaced(): boolean {
-    return this.word === "READONLY" || this.word === "LOADING";
+    return MISPLACED.has(this.word);
   }
 }
 
@@ -121,7 +123,9 @@ function explainFailure(failure: ConnectionFailure, atStart: boolean): Tokenizer
   const text = wasConnected
     ? `The connection to Redis at ${server} was lost: ${reason}.`
     : `Redis at ${server} cannot be reached: ${reason}.`;
-  return new TokenizerError("STORE_UNAVAILABLE", atStart ? text + hint(code, wasConnected, isSecure) : text, { cause });
+  // Who ends a connection with a word has said why.
+  const isGuess = atStart && !(cause instanceof Refusal);
+  return new TokenizerError("STORE_UNAVAILABLE", isGuess ? text + hint(code, wasConnected, isSecure) : text, { cause });
 }
 
 /** What else it may be, where the two sides do not speak alike: each may end the connection, or wait for the other. */

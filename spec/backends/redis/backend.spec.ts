@@ -214,38 +214,75 @@ withRedis("records in Redis", () => {
     const proxy = await TcpProxy.start(server.port);
     const { backend } = makeBackend({ port: proxy.port });
     await backend.open();
-    for (const expected of ["absent", "known"] as const) {
-      const known = record("known");
-      await backend.write(`lost-${expected}`, known, "any");
-      if (expected === "absent") await backend.remove(`lost-${expected}`);
-      const mine = record("mine");
-      proxy.cuts = 1;
-      const connections = proxy.connections;
-      const written = backend.write(
-        `lost-${expected}`,
-        mine,
-        expected === "absent" ? "absent" : { version: known.version },
-      );
-      expect(await written).toBe(true);
-      expect(proxy.connections).toBe(connections + 1);
-      expect(await backend.read(`lost-${expected}`)).toEqual(mine);
+    const known = record("known");
+    await backend.write("lost", known, "any");
+    const mine = record("mine");
+    proxy.cuts = 1;
+    const connections = proxy.connections;
+    expect(await backend.write("lost", mine, { version: known.version })).toBe(true);
+    expect(proxy.connections).toBe(connections + 1);
+    expect(await backend.read("lost")).toEqual(mine);
+    await proxy.stop();
+  });
+
+  test.each(["absent", "any"] as const)(
+    "58: an answer that was lost: a write that expects %s is not tried again, whatever is there by then",
+    async (expected) => {
+      const proxy = await TcpProxy.start(server.port);
+      const [mine, other] = [makeBackend({ port: proxy.port }).backend, onServer(server).backend];
+      await mine.open();
+      const key = `lost-${expected}`;
+      for (const later of [undefined, record("another's")]) {
+        await other.remove(key);
+        proxy.loses = true;
+        const writing = failureOf(mine.write(key, record("mine"), expected));
+        await until("it is there", async () => (await other.read(key)) !== undefined);
+        await other.remove(key);
+        if (later) await other.write(key, later, "absent");
+        proxy.loses = false;
+        proxy.cut();
+        expect((await writing).code).toBe("STORE_UNAVAILABLE");
+        expect(await other.read(key)).toEqual(later);
+      }
+      await proxy.stop();
+    },
+  );
+
+  test("a creation that was refused, with nothing done, is tried again at once", async () => {
+    const proxy = await TcpProxy.start(server.port);
+    const { backend } = makeBackend({ port: proxy.port });
+    await backend.open();
+    await sleep(1050);
+    const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
+    // Whoever was master is a replica now, and the address leads to another one.
+    await server.command("REPLICAOF", "127.0.0.1", String(replica.port));
+    await replica.command("REPLICAOF", "NO", "ONE");
+    proxy.target = replica.port;
+    try {
+      expect(await backend.write("created", record("x"), "absent")).toBe(true);
+      expect(await replica.command("EXISTS", "tokenizer:created")).toBe(1);
+    } finally {
+      await server.command("REPLICAOF", "NO", "ONE");
     }
     await proxy.stop();
   });
 
-  test("58: an answer that was lost: a write over anything is not tried again, and another's later one stays", async () => {
-    const proxy = await TcpProxy.start(server.port);
-    const [mine, other] = [makeBackend({ port: proxy.port }).backend, onServer(server).backend];
-    await mine.open();
-    proxy.loses = true;
-    const writing = failureOf(mine.write("lost-any", record("mine"), "any"));
-    await until("it is there", async () => (await other.read("lost-any")) !== undefined);
-    const later = record("another's");
-    await other.write("lost-any", later, "any");
-    proxy.loses = false;
-    proxy.cut();
-    expect((await writing).code).toBe("STORE_UNAVAILABLE");
-    expect(await other.read("lost-any")).toEqual(later);
+  test("a server that was master, follows nobody and serves nothing stale: reads go where its address leads by then", async () => {
+    const [old, successor] = (await Promise.all([
+      startRedis({ args: ["--replica-serve-stale-data", "no"] }),
+      startRedis(),
+    ])) as [RedisServer, RedisServer];
+    const proxy = await TcpProxy.start(old.port);
+    const { backend } = makeBackend({ port: proxy.port });
+    await backend.open();
+    const kept = record("kept");
+    await onServer(successor).backend.write("key", kept, "absent");
+    await old.command("REPLICAOF", "127.0.0.1", "1");
+    // A connection that was only just made is kept: the same server would be found again.
+    expect((await failureOf(backend.read("key"))).message).toMatch(/refused: MASTERDOWN Link with MASTER is down/);
+    proxy.target = successor.port;
+    await sleep(1050);
+    expect(await backend.read("key")).toEqual(kept);
     await proxy.stop();
   });
 

@@ -296,6 +296,35 @@ test("what takes connections and ends them, as a load balancer with nothing behi
   balancer.close();
 });
 
+withRedis("a server that takes no more clients", () => {
+  test("is not stormed, says so at every call, and serves when it takes some again", async () => {
+    const server = await startRedis();
+    const proxy = await TcpProxy.start(server.port);
+    // Its own commands come by a connection that is there before.
+    const admin = makeBackend({ port: server.port }).backend;
+    await admin.open();
+    await server.command("CONFIG", "SET", "maxclients", "1");
+    const { backend } = makeBackend({ port: proxy.port });
+    const said = new Set<string>();
+    const callers = Array.from({ length: 20 }, async () => {
+      for (const end = performance.now() + 1000; performance.now() < end; ) {
+        said.add((await failureOf(backend.read("key"))).message.replace(/:\d+/, ""));
+      }
+    });
+    await Promise.all(callers);
+    // A pause is 150 ms at least.
+    expect(proxy.connections).toBeGreaterThan(1);
+    expect(proxy.connections).toBeLessThanOrEqual(8);
+    expect([...said].sort()).toEqual([
+      "Redis at 127.0.0.1 refused: ERR max number of clients reached.",
+      "The connection to Redis at 127.0.0.1 was lost: ERR max number of clients reached.",
+    ]);
+    await admin.close();
+    await until("it serves", () => backend.write("key", record("x"), "absent").catch(() => false));
+    await proxy.stop();
+  });
+});
+
 withRedis("a listing that is interrupted", () => {
   const KEYS = Array.from({ length: 1500 }, (_, n) => `key${n}`);
 
