@@ -149,9 +149,9 @@ function checkRedisTls({ tokenizer }: Draft): readonly Finding[] {
   if (tokenizer.type !== "redis") {
     return [];
   }
-  const { ssl, ca, cert, key } = sectionOf(tokenizer.options);
-  if (ssl !== true && (ca ?? cert ?? key) !== undefined) {
-    return [option("ssl", "must be true beside ca, cert and key; without it the connection is plain text")];
+  const { ssl, ca, cert, key, servername } = sectionOf(tokenizer.options);
+  if (ssl !== true && (ca ?? cert ?? key ?? servername) !== undefined) {
+    return [option("ssl", "must be true beside ca, cert, key and servername; without it the connection is plain text")];
   }
   if ((cert === undefined) !== (key === undefined)) {
     const absent = cert === undefined ? "cert" : "key";

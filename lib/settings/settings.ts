@@ -97,6 +97,8 @@ export interface RedisOptions {
   readonly key?: string;
   /** Whether the server's certificate is verified. Missing: yes. */
   readonly verify?: boolean;
+  /** A name in the server's certificate, where it is not the host's. */
+  readonly servername?: string;
   /** The master's name, when `nodes` are Sentinels. */
   readonly sentinel?: string;
   /** Whether `nodes` are a Redis Cluster. Missing: no. */
@@ -209,6 +211,7 @@ const redisOptions: Complete<RedisOptions> = {
   cert: { description: "The client's certificate, in PEM. Goes with key", ...text },
   key: { description: "The client's private key, in PEM. Goes with cert", ...secret },
   verify: { description: "Whether the server's certificate is verified. Without it: yes", type: "boolean" },
+  servername: { description: "A name in the server's certificate, where that is not the host's", ...text },
   sentinel: { description: "The master's name, when nodes are Sentinels", ...text },
   cluster: { description: "Whether nodes are a Redis Cluster", type: "boolean" },
   nodes: {

@@ -522,7 +522,18 @@ describe("keys that must stand together, or must not", () => {
       "database",
       "a Redis Cluster has database 0 only",
     ],
-    ["certificates without TLS", redis({ ca: "pem" }), "options.ssl", "must be true beside ca, cert and key"],
+    [
+      "certificates without TLS",
+      redis({ ca: "pem" }),
+      "options.ssl",
+      "must be true beside ca, cert, key and servername",
+    ],
+    [
+      "a certificate's name without TLS",
+      redis({ servername: "a.b" }),
+      "options.ssl",
+      "must be true beside ca, cert, k",
+    ],
     ["a certificate without its key", redis({ ssl: true, cert: "pem" }), "options.key", "is missing; give both"],
     ["a key without its certificate", redis({ ssl: true, key: "pem" }), "options.cert", "is missing; give both"],
     [

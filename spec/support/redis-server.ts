@@ -264,6 +264,8 @@ export interface Certificates {
   readonly otherCa: string;
   /** For localhost and 127.0.0.1. */
   readonly server: { readonly cert: string; readonly key: string };
+  /** For localhost, not for its address. */
+  readonly namedServer: { readonly cert: string; readonly key: string };
   /** For another host. */
   readonly otherServer: { readonly cert: string; readonly key: string };
   readonly client: { readonly cert: string; readonly key: string };
@@ -289,6 +291,7 @@ export function makeCertificates(): Certificates {
   return {
     ...{ ca, otherCa },
     server: signed("server", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+    namedServer: signed("named-server", "subjectAltName=DNS:localhost"),
     otherServer: signed("other-server", "subjectAltName=DNS:redis.example.com"),
     client: signed("client", "extendedKeyUsage=clientAuth"),
   };

@@ -1,8 +1,10 @@
 /** A Redis Cluster: which of its servers keeps a key. */
 import { within } from "../../deadline.js";
+import { TokenizerError } from "../../errors.js";
+import { type Address, nameOf, parseAddress } from "./address.js";
 import { answersOf } from "./answers.js";
 import { Connection } from "./connection.js";
-import { type Address, type Dialer, nameOf, parseAddress } from "./dialer.js";
+import type { Dialer } from "./dialer.js";
 import { Refusal, timedOut } from "./errors.js";
 import { fixed, type Servers } from "./servers.js";
 
@@ -12,12 +14,29 @@ const MOST_HINTS = 5;
 /** How often the map is asked for, at most. Milliseconds. */
 const MAP_INTERVAL = 200;
 
-/** Slots from the first to the last, and who keeps them: of its master, all that is used. */
-type Range = readonly [first: number, last: number, master: readonly [host: string | null, port: number]];
+type Node = readonly [host: string | null, port: number, id?: string];
+/** Slots from the first to the last, and who keeps them: the master, then its replicas. */
+type Range = readonly [first: number, last: number, master: Node, ...replicas: Node[]];
+
+/** What a server says of its Cluster. */
+interface View {
+  readonly by: Connection;
+  readonly ranges: readonly Range[];
+  /** How many slots have a keeper. */
+  readonly count: number;
+  /** Of masters and replicas; empty for what names none, unlike Redis itself. */
+  readonly ids: ReadonlySet<string>;
+}
 
 /**
- * A Cluster's servers. Kept by us rather than by the package's own client: there, commands for a server that is away
- * wait without an end, and one that does not answer cannot be given up alone.
+ * A Cluster's servers. Kept by us: the package's own client was tried in its place, on our specs. In @redis/client 6.3.1
+ *
+ * - calls for a node that was never connected wait, and are sent when it comes (dist/lib/cluster/cluster-slots.js:607);
+ * - the map is not asked for again then (:570, redis/node-redis#2806);
+ * - an empty map is believed (:185);
+ * - no timeout covers a command that was sent (dist/lib/client/commands-queue.js:428, redis/node-redis#3008).
+ *
+ * Try again when those change.
  */
 export class ClusterServers implements Servers {
   readonly #dialer: Dialer;
@@ -25,6 +44,8 @@ export class ClusterServers implements Servers {
   readonly #connections = new Map<string, Connection>();
   /** By slot. */
   #map: readonly (Connection | undefined)[] = [];
+  /** Of the servers in the map. */
+  #ids: ReadonlySet<string> = new Set();
   #mapping: Promise<void> | undefined;
   #isStale = true;
   #mappedAt = Number.NEGATIVE_INFINITY;
@@ -82,21 +103,44 @@ export class ClusterServers implements Servers {
   }
 
   async #askForMap(giveUpAt: number): Promise<void> {
-    const ask = async (asked: Connection) => {
-      const ranges = (await asked.send(["CLUSTER", "SLOTS"], giveUpAt)) as readonly Range[];
-      // One that has lost what it knew, or that was taken out.
-      if (ranges.length === 0) throw new Refusal(asked.server, "CLUSTERDOWN It knows of no server that keeps a slot");
-      return { asked, ranges, count: ranges.reduce((sum, [first, last]) => sum + last + 1 - first, 0) };
-    };
-    const answers = await answersOf([...this.#connections.values()], giveUpAt, ask, (so) => so.at(-1)?.count === SLOTS);
-    const { asked, ranges } = answers.reduce((best, answer) => (answer.count > best.count ? answer : best));
+    const { by, ranges, ids } = await this.#currentView(giveUpAt);
     const map = new Array<Connection | undefined>(SLOTS).fill(undefined);
     for (const [first, last, [host, port]] of ranges) {
-      map.fill(this.#connectionTo({ host: host ?? "", port }, asked.address), first, last + 1);
+      map.fill(this.#connectionTo({ host: host ?? "", port }, by.address), first, last + 1);
     }
     this.#map = map;
+    this.#ids = ids;
     this.#isStale = false;
     this.#letGo(new Set([...map, ...this.#seeds]));
+  }
+
+  /** Of the servers in the map. The settings' own are asked when none answers: by now, an address may be another Cluster's. */
+  async #currentView(giveUpAt: number): Promise<View> {
+    const members = [...new Set(this.#map)].filter((member) => member !== undefined);
+    if (members.length === 0) return this.#viewOf(this.#seeds, giveUpAt);
+    const fromMembers = this.#viewOf(members, giveUpAt, { isKnown: true });
+    const now = performance.now();
+    try {
+      return await within(now + (giveUpAt - now) / 2, fromMembers, () => timedOut(this.#name(), this.#dialer.timeout));
+    } catch {
+      // Members that are only slow may answer yet.
+      const fromAny = Promise.any([this.#viewOf(this.#seeds, giveUpAt), fromMembers]);
+      return fromAny.catch(({ errors: [reason] }: AggregateError) => Promise.reject(reason));
+    }
+  }
+
+  /** @param isKnown whether it must be the Cluster of the map in force, rather than one that took its place */
+  async #viewOf(asked: readonly Connection[], giveUpAt: number, { isKnown = false } = {}): Promise<View> {
+    const isOurs = ({ ids }: View) => this.#map.length > 0 && areOfOne(ids, this.#ids);
+    const isEnough = (views: readonly View[]) => views.some((view) => view.count === SLOTS && isOurs(view));
+    const views = await answersOf(asked, giveUpAt, (one) => ask(one, giveUpAt), isEnough);
+    const ours = views.filter(isOurs);
+    if (ours.length > 0) return widest(ours);
+    const view = widest(views);
+    if (isKnown) throw new Refusal(view.by.server, "CLUSTERDOWN It is in another Cluster now");
+    const other = views.find(({ ids }) => !areOfOne(ids, view.ids));
+    if (other) throw twoClusters(view, other);
+    return view;
   }
 
   #letGo(used: ReadonlySet<Connection | undefined>): void {
@@ -107,9 +151,10 @@ export class ClusterServers implements Servers {
     }
   }
 
-  /** @param told whose word the address is: a server that does not know its own name leaves it out */
-  #connectionTo({ host, port }: Address, told?: Address): Connection {
-    const address = { host: host === "" || host === "?" ? (told?.host ?? host) : host, port };
+  /** @param teller whose word the address is: a server that does not know its own name leaves it out */
+  #connectionTo({ host, port }: Address, teller?: Address): Connection {
+    const announcedBy = teller && `the Cluster's server at ${nameOf(teller)}`;
+    const address = { host: host === "" || host === "?" ? (teller?.host ?? host) : host, port, announcedBy };
     const name = nameOf(address);
     const connection = this.#connections.get(name) ?? new Connection(this.#dialer, fixed(address));
     if (this.#isClosed) connection.close();
@@ -125,6 +170,35 @@ export class ClusterServers implements Servers {
   #name(): string {
     return this.#seeds.map(({ server }) => server).join(", ");
   }
+}
+
+async function ask(by: Connection, giveUpAt: number): Promise<View> {
+  const ranges = (await by.send(["CLUSTER", "SLOTS"], giveUpAt)) as readonly Range[];
+  // One that has lost what it knew, or that was taken out.
+  if (ranges.length === 0) throw new Refusal(by.server, "CLUSTERDOWN It knows of no server that keeps a slot");
+  const ids = ranges.flatMap(([, , ...nodes]) => nodes.map(([, , id]) => id));
+  return {
+    by,
+    ranges,
+    count: ranges.reduce((sum, [first, last]) => sum + last + 1 - first, 0),
+    ids: new Set(ids.filter((id) => id !== undefined)),
+  };
+}
+
+function widest(views: readonly View[]): View {
+  return views.reduce((best, view) => (view.count > best.count ? view : best));
+}
+
+/** Whether the servers are those of one Cluster, as far as is known. */
+function areOfOne(ids: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+  return ids.size === 0 || others.size === 0 || [...ids].some((id) => others.has(id));
+}
+
+function twoClusters(...[one, other]: readonly [View, View]): TokenizerError {
+  return new TokenizerError(
+    "STORE_UNUSABLE",
+    `tokenizer.options.nodes names servers of two Redis Clusters: ${one.by.server} and ${other.by.server}. Take out what is not yours.`,
+  );
 }
 
 /** CRC-16/XMODEM of the key, or of what stands in its first braces (redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec). */

@@ -2,7 +2,8 @@
 
 import { within } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
-import { type Address, type Client, type Dialer, nameOf } from "./dialer.js";
+import { type Address, describe, nameOf } from "./address.js";
+import type { Client, Dialer } from "./dialer.js";
 import { ConnectionFailure, Refusal, timedOut } from "./errors.js";
 
 /** The shortest pause after a connection that could not be made or had no answer, in milliseconds, with as much again at random. */
@@ -68,12 +69,13 @@ export class Connection {
    * @throws Refusal, ConnectionFailure; TokenizerError `STORE_TIMEOUT`
    */
   async send(args: readonly string[], giveUpAt: number, { asking = false } = {}): Promise<unknown> {
-    const late = () => timedOut(this.server, this.#dialer.timeout);
-    const client = this.#client ?? (await within(giveUpAt, this.#connected(), late));
+    const { timeout } = this.#dialer;
+    const unconnected = () => timedOut(this.#address ? describe(this.#address) : this.#place.name, timeout);
+    const client = this.#client ?? (await within(giveUpAt, this.#connected(), unconnected));
     if (this.#place.isFollowed && performance.now() - this.#foundAt > FRESH) void this.#follow(client);
     try {
       const answered = asking ? afterAsking(client, args) : client.sendCommand(args);
-      const answer = await within(giveUpAt, answered, late);
+      const answer = await within(giveUpAt, answered, () => timedOut(this.server, timeout));
       this.#answered = client;
       return answer;
     } catch (error) {
@@ -142,7 +144,7 @@ export class Connection {
   }
 
   #failed(reason: Error): ConnectionFailure {
-    return new ConnectionFailure(this.server, reason, true, this.#dialer.isSecure);
+    return new ConnectionFailure(this.server, reason, { wasConnected: true, isSecure: this.#dialer.isSecure });
   }
 
   /** A master that was replaced may take writes for a while yet: they would be lost. */

@@ -1,16 +1,11 @@
-/** How Redis is reached: signing in, TLS, and when the package is to give up. */
-import { readFileSync } from "node:fs";
+/** How Redis is reached: signing in, and when the package is to give up. */
 import { createRequire } from "node:module";
-import { isIP } from "node:net";
 import { within } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
+import { type Address, describe } from "./address.js";
 import { ConnectionFailure, Refusal } from "./errors.js";
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+import { tlsOptions } from "./tls.js";
 
 /** How to sign in, and by TLS or not. */
 export interface DialOptions {
@@ -95,7 +90,6 @@ export class Dialer {
    * @param onLost called when the connection is not to be used any more, perhaps more than once
    */
   async dial(address: Address, giveUpAt: number, onLost: (reason: Error) => void): Promise<Client> {
-    const server = nameOf(address);
     const limit = Math.max(Math.ceil(giveUpAt - performance.now()), 1);
     const client = this.#template.duplicate(this.#clientOptions(address, limit)) as unknown as Client;
     let isGivenUp = false;
@@ -114,12 +108,14 @@ export class Dialer {
       return client;
     } catch (error) {
       giveUp();
-      if (this.isAnswer(error)) throw new Refusal(server, error.message, { atConnect: true });
-      throw new ConnectionFailure(server, error as Error, false, this.isSecure);
+      if (this.isAnswer(error)) throw new Refusal(describe(address), error.message, { atConnect: true });
+      const isAnnounced = address.announcedBy !== undefined;
+      throw new ConnectionFailure(describe(address), error as Error, { isSecure: this.isSecure, isAnnounced });
     }
   }
 
-  #clientOptions({ host, port }: Address, limit: number) {
+  #clientOptions(address: Address, limit: number) {
+    const { host, port } = address;
     const { username, password, database, tls } = this.#options;
     return {
       ...(username === undefined ? {} : { username }),
@@ -136,7 +132,7 @@ export class Dialer {
         socketTimeout: PING_INTERVAL + this.timeout,
         // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.
         reconnectStrategy: false as const,
-        ...(tls?.ssl ? tlsOptions(host, tls) : {}),
+        ...(tls?.ssl ? tlsOptions(address, tls) : {}),
       },
     };
   }
@@ -148,44 +144,4 @@ function templateOf({ createClient }: RedisPackage) {
   const template = createClient({ RESP: 2 });
   template.destroy();
   return template;
-}
-
-export function nameOf({ host, port }: Address): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-/** From `host:port`, or `[address]:port`. */
-export function parseAddress(text: string): Address {
-  const colon = text.lastIndexOf(":");
-  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(text.slice(colon + 1)) };
-}
-
-function tlsOptions(host: string, { ca, cert, key, verify = true }: RedisOptions) {
-  return {
-    tls: true as const,
-    // Told to the server only when it is asked for, and never an address: proxies find the server by it.
-    ...(isIP(host) ? {} : { servername: host }),
-    rejectUnauthorized: verify,
-    ...pem("ca", ca),
-    ...pem("cert", cert),
-    ...pem("key", key),
-  };
-}
-
-/** The settings hold the text itself, or a file's path: read for each connection, as certificates are renewed. */
-function pem(setting: "ca" | "cert" | "key", value: string | undefined): Record<string, string> {
-  if (value === undefined) return {};
-  if (value.includes("-----BEGIN")) return { [setting]: value };
-  try {
-    const text = readFileSync(value, "utf8");
-    if (text.includes("-----BEGIN")) return { [setting]: text };
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw unusable(setting, `is neither PEM nor a file that can be read (${code})`);
-  }
-  throw unusable(setting, "names a file that holds no PEM");
-}
-
-function unusable(setting: string, fault: string): TokenizerError {
-  return new TokenizerError("STORE_UNUSABLE", `tokenizer.options.${setting} ${fault}.`);
 }

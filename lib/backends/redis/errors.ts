@@ -27,15 +27,24 @@ export class Refusal extends Error {
 
 /** The connection could not be made, or was lost before the answer came: whether the command ran is not known. */
 export class ConnectionFailure extends Error {
+  override readonly cause: Error;
+  /** Whether it had been there. */
+  readonly wasConnected: boolean;
+  /** Whether it is by TLS. */
+  readonly isSecure: boolean;
+  /** Whether the address is one that a server announced. */
+  readonly isAnnounced: boolean;
+
   constructor(
     readonly server: string,
-    override readonly cause: Error,
-    /** Whether it had been there. */
-    readonly wasConnected: boolean,
-    /** Whether it is by TLS. */
-    readonly isSecure: boolean,
+    cause: Error,
+    { wasConnected = false, isSecure = false, isAnnounced = false },
   ) {
     super(cause.message);
+    this.cause = cause;
+    this.wasConnected = wasConnected;
+    this.isSecure = isSecure;
+    this.isAnnounced = isAnnounced;
   }
 }
 
@@ -115,7 +124,7 @@ function explainRefusal(refusal: Refusal, atStart: boolean): TokenizerError {
 }
 
 function explainFailure(failure: ConnectionFailure, atStart: boolean): TokenizerError {
-  const { server, cause, wasConnected, isSecure } = failure;
+  const { server, cause, wasConnected } = failure;
   const { code = "" } = cause as NodeJS.ErrnoException;
   const told = explainTls(code, cause.message);
   if (told) return new TokenizerError("STORE_UNUSABLE", `Redis at ${server} cannot be used: ${told}`, { cause });
@@ -123,21 +132,24 @@ function explainFailure(failure: ConnectionFailure, atStart: boolean): Tokenizer
   const text = wasConnected
     ? `The connection to Redis at ${server} was lost: ${reason}.`
     : `Redis at ${server} cannot be reached: ${reason}.`;
-  // Who ends a connection with a word has said why.
-  const isGuess = atStart && !(cause instanceof Refusal);
-  return new TokenizerError("STORE_UNAVAILABLE", isGuess ? text + hint(code, wasConnected, isSecure) : text, { cause });
+  return new TokenizerError("STORE_UNAVAILABLE", atStart ? text + hint(failure, code) : text, { cause });
 }
 
-/** What else it may be, where the two sides do not speak alike: each may end the connection, or wait for the other. */
-function hint(code: string, wasConnected: boolean, isSecure: boolean): string {
+/** What else it may be. Where the two sides do not speak alike, each may end the connection, or wait for the other. */
+function hint({ cause, wasConnected, isSecure, isAnnounced }: ConnectionFailure, code: string): string {
+  // Who ends a connection with a word has said why.
+  if (cause instanceof Refusal) return "";
   if (wasConnected && !isSecure) return " If it expects TLS, set tokenizer.options.ssl: true.";
   if (wasConnected) return " If it wants a client's certificate, set tokenizer.options.cert and tokenizer.options.key.";
+  if (isAnnounced) {
+    return " If it is reached at another one, have it announce that: cluster-announce-ip, or replica-announce-ip with Sentinels.";
+  }
   return code === "" && isSecure ? " If it does not speak TLS there, leave out tokenizer.options.ssl." : "";
 }
 
 function explainTls(code: string, message: string): string | undefined {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `its certificate is not for that host (${message}). Name the host in tokenizer.host as the certificate does.`;
+    return `its certificate is not for that host (${message}). Call the host what its certificate does, or set tokenizer.options.servername to a name in it.`;
   }
   if (UNTRUSTED.has(code)) {
     return `its certificate is not trusted (${message}). Name the authority that signed it in tokenizer.options.ca.`;

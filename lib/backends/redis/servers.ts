@@ -1,7 +1,8 @@
 /** Which Redis server to ask: the only one, or the one that Sentinels name. For a Cluster there is `cluster.ts`. */
+import { type Address, describe, nameOf } from "./address.js";
 import { answersOf } from "./answers.js";
 import { Connection, type Place } from "./connection.js";
-import { type Address, type Dialer, nameOf } from "./dialer.js";
+import type { Dialer } from "./dialer.js";
 import { Refusal } from "./errors.js";
 
 /** A name and a password. */
@@ -42,10 +43,13 @@ export class SingleServer implements Servers {
 
 /** A place that does not move. */
 export function fixed(address: Address): Place {
-  return { name: nameOf(address), isFollowed: false, find: async () => address };
+  return { name: describe(address), isFollowed: false, find: async () => address };
 }
 
-/** The master that Sentinels name. */
+/**
+ * The master that Sentinels name. Found by us: the package's own client believes the first Sentinel (@redis/client 6.3.1,
+ * dist/lib/sentinel/index.js:1134), and what `cluster.ts` says of commands that were sent holds there, too.
+ */
 export class SentinelServers extends SingleServer {
   readonly #sentinels: readonly Connection[];
 
@@ -59,7 +63,7 @@ export class SentinelServers extends SingleServer {
     const ask = async (sentinel: Connection, giveUpAt: number): Promise<Address> => {
       const found = await sentinel.send(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master], giveUpAt);
       if (!Array.isArray(found)) throw new Refusal(sentinel.server, `NOMASTER It knows no master named ${master}`);
-      return { host: String(found[0]), port: Number(found[1]) };
+      return { host: String(found[0]), port: Number(found[1]), announcedBy: `the Sentinel at ${sentinel.server}` };
     };
     const askAny = async (sentinel: Connection, index: number, giveUpAt: number): Promise<Address> => {
       try {

@@ -455,6 +455,21 @@ withRedis("Sentinels", () => {
     expect(await backend.write("key", record("x"), "absent")).toBe(true);
   });
 
+  test("whose master cannot be reached where they say: start says whose word it is", async () => {
+    const gone = await startRedis();
+    const config = `sentinel monitor other 127.0.0.1 ${gone.port} 1\n`;
+    const sentinel = await startRedis({ sentinel: true, config });
+    await gone.kill();
+    const { backend } = makeBackend({ options: { sentinel: "other", nodes: [sentinel.address] } });
+    expect(await failureOf(backend.open())).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message:
+        `Redis at 127.0.0.1:${gone.port} (the address that the Sentinel at ${sentinel.address} gave) cannot be reached: ` +
+        "nothing listens there. If it is reached at another one, have it announce that: cluster-announce-ip, or " +
+        "replica-announce-ip with Sentinels.",
+    });
+  });
+
   test("that know no such master: start says so", async () => {
     const nodes = options().options.nodes.slice(1, 2);
     const { backend } = makeBackend({ options: { sentinel: "nobody", nodes } });

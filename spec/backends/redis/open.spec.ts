@@ -326,7 +326,7 @@ withTls("TLS at start", () => {
       "53: a host that the certificate does not name",
       () => ({ ...tls(), port: elsewhere.port }),
       "STORE_UNUSABLE",
-      /^Redis at localhost:\d+ cannot be used: its certificate is not for that host \(.*localhost.*\)\. Name the host in tokenize/,
+      /^Redis at localhost:\d+ cannot be used: its certificate is not for that host \(.*localhost.*\)\. Call the host what its/,
     ],
     [
       "an authority that is no file",
