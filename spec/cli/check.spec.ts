@@ -123,6 +123,18 @@ describe("a missing permission is named, and the others are tried", () => {
   });
 });
 
+withRedis("a Redis that drops what has not expired", () => {
+  test("is warned of", async () => {
+    const { port } = await startRedis({ args: ["--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"] });
+    const { code, stdout, stderr } = await check({ type: "redis", host: "127.0.0.1", port });
+    expect(code).toBe(0);
+    expect(stdout.split("\n").at(-1)).toBe("It works, with 1 warning.");
+    expect(stderr).toMatch(
+      /^Warning: Redis at 127\.0\.0\.1:\d+ has maxmemory-policy volatile-lru: when its memory is full/,
+    );
+  });
+});
+
 withRedis("a right that the user of Redis has not", () => {
   test("is named", async () => {
     const server = await startRedis();
@@ -132,7 +144,7 @@ withRedis("a right that the user of Redis has not", () => {
     const { code, stdout, stderr } = await check({ ...settings, password: "a-password-of-redis" });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/^open: Redis at 127\.0\.0\.1:\d+ refused: NOPERM this user may not run SCAN\. /),
+      stderr: expect.stringMatching(/^open: Redis at 127\.0\.0\.1:\d+ refused: NOPERM .*'scan' command\. Give /),
     });
     expect(stdout + stderr).not.toContain("a-password-of-redis");
   });

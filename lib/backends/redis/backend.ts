@@ -6,6 +6,7 @@
  *
  * The rights that its user needs: ACL SETUSER … ~tokenizer:* +get +getrange +set +setrange +pexpire +del +scan +eval +evalsha +ping,
  * with a `database` other than 0 +select, in a Cluster +cluster|slots +asking. (`entries` names every key, also those of others.)
+ * With +info it is warned at start when Redis drops what has not expired.
  */
 import { randomUUID } from "node:crypto";
 import { storeClosed, TokenizerError } from "../../errors.js";
@@ -16,6 +17,7 @@ import { ClusterServers } from "./cluster.js";
 import type { Connection } from "./connection.js";
 import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./errors.js";
+import { evictionWarning } from "./eviction.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./record.js";
 import { fixed, SentinelServers, type Servers, SingleServer } from "./servers.js";
 
@@ -55,8 +57,10 @@ export class RedisBackend implements Backend {
     const tryAll = async (servers: Servers, giveUpAt: number) => {
       await servers.send(key, ["EVAL", TRY.text, "1", key, "0"], giveUpAt);
       await servers.send(key, ["EVALSHA", TRY.sha, "1", key, "0"], giveUpAt);
+      await servers.send(key, this.#scan("0", 1), giveUpAt);
       // Needed only while slots move, when it is late to be told that the right is missing.
       if (this.#options.options?.cluster) await servers.send(key, ["ASKING"], giveUpAt);
+      await this.#warnOfEviction(servers, giveUpAt);
     };
     await this.#run(tryAll, { atStart: true });
   }
@@ -147,11 +151,10 @@ export class RedisBackend implements Backend {
   }
 
   async *#pages(connection: Connection): AsyncGenerator<readonly string[]> {
-    const match = `${this.#options.prefix.replace(/[*?[\]\\]/g, "\\$&")}*`;
     let generation: number | undefined;
     let cursor = "0";
     do {
-      const command = ["SCAN", cursor, "MATCH", match, "COUNT", String(PAGE)];
+      const command = this.#scan(cursor, PAGE);
       const answer = await this.#run((_, giveUpAt) => connection.send(command, giveUpAt));
       // A cursor is good for the server that gave it: another one goes on from it, and leaves out keys.
       generation ??= connection.generation;
@@ -160,6 +163,18 @@ export class RedisBackend implements Backend {
       yield keys;
       cursor = next;
     } while (cursor !== "0");
+  }
+
+  #scan(cursor: string, count: number): readonly string[] {
+    const match = `${this.#options.prefix.replace(/[*?[\]\\]/g, "\\$&")}*`;
+    return ["SCAN", cursor, "MATCH", match, "COUNT", String(count)];
+  }
+
+  /** Never fails: it is no reason not to begin. */
+  async #warnOfEviction(servers: Servers, giveUpAt: number): Promise<void> {
+    const owners = await servers.owners(giveUpAt).catch(() => []);
+    const warning = await evictionWarning(new Set(owners), giveUpAt);
+    if (warning !== undefined) this.#context.warn(warning);
   }
 
   /** Once more where that is safe: by its version, a write that was done already is known. */

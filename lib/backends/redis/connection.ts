@@ -88,7 +88,7 @@ export class Connection {
         this.#drop(client, error as Error);
         throw this.#failed(this.#reasons.get(client) ?? (error as Error));
       }
-      const refusal = new Refusal(this.server, error.message);
+      const refusal = new Refusal(this.server, error.message, { command: args[0] });
       if (this.#answered !== client) this.#refusals.set(client, refusal);
       if (refusal.isMisplaced && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
       throw refusal;

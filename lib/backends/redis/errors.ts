@@ -1,6 +1,9 @@
 /** What goes wrong with Redis, and how it is told: the cause and the way out, never a password, a key or a value. */
 import { TokenizerError } from "../../errors.js";
 
+/** Providers and proxies say so in words of their own. */
+const OF_COMMAND = /unknown|unsupported|not (?:supported|allowed|permitted)|disabled|forbidden/i;
+
 const MISPLACED: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
 
 /** Redis answered with an error. `word` is its first one: `OOM`, `MOVED`. */
@@ -8,15 +11,22 @@ export class Refusal extends Error {
   readonly word: string;
   /** While signing in, before any command of ours. */
   readonly atConnect: boolean;
+  /** Whether it is the command that is refused, rather than this key or this moment. */
+  readonly isOfCommand: boolean;
+  /** `SCAN`, where the answer does not name it. */
+  readonly unnamed: string | undefined;
 
   constructor(
     readonly server: string,
     answer: string,
-    { atConnect = false } = {},
+    { atConnect = false, command = "" } = {},
   ) {
     super(essenceOf(answer));
     this.word = /^[A-Z]+\b/.exec(this.message)?.[0] ?? "";
     this.atConnect = atConnect;
+    this.isOfCommand = /^(ERR|NOCOMMAND|)$/.test(this.word) && OF_COMMAND.test(this.message);
+    const isNamed = this.word === "NOCOMMAND" || this.message.toUpperCase().includes(command);
+    this.unnamed = this.isOfCommand && !isNamed ? command : undefined;
   }
 
   /** The server is a replica by now, or starts anew: nothing was done, and another one may be master. */
@@ -115,12 +125,17 @@ export function timedOut(server: string, milliseconds: number): TokenizerError {
 }
 
 function explainRefusal(refusal: Refusal, atStart: boolean): TokenizerError {
-  const { server, message, atConnect } = refusal;
-  const told = `Redis at ${server} refused: ${message}.`;
-  const [, advice] = (atStart || atConnect ? ADVICE.find(([said]) => said.test(message)) : undefined) ?? [];
+  const { server, message, atConnect, unnamed } = refusal;
+  const told = `Redis at ${server} refused${unnamed ? ` ${unnamed}` : ""}: ${message}.`;
+  const advice = atStart || atConnect ? adviceOn(refusal) : undefined;
   return advice === undefined
     ? new TokenizerError("STORE_UNAVAILABLE", told, { cause: refusal })
     : new TokenizerError("STORE_UNUSABLE", `${told} ${advice}`, { cause: refusal });
+}
+
+function adviceOn({ message, isOfCommand }: Refusal): string | undefined {
+  const [, advice] = ADVICE.find(([said]) => said.test(message)) ?? [];
+  return advice ?? (isOfCommand ? "It is needed: have the server, or what stands before it, allow it." : undefined);
 }
 
 function explainFailure(failure: ConnectionFailure, atStart: boolean): TokenizerError {

@@ -73,17 +73,22 @@ export const REMOVE = script(`
 export const TRY = script(`
   local key = KEYS[1]
   local commands = {
-    {'SCAN', '0', 'COUNT', '1'}, {'GET', key}, {'SET', key, 'tk', 'PX', '1000', 'NX'}, {'SETRANGE', key, '0', 'TK'},
-    {'GETRANGE', key, '0', '1'}, {'PEXPIRE', key, '1000'}, {'DEL', key},
+    {'GET', key}, {'SET', key, 'tk', 'PX', '1000', 'NX'}, {'SETRANGE', key, '0', 'TK'}, {'GETRANGE', key, '0', '1'},
+    {'PEXPIRE', key, '1000'}, {'DEL', key},
   }
   for _, command in ipairs(commands) do
     local answer = redis.pcall(unpack(command))
     local refused = type(answer) == 'table' and answer.err
     if refused then
       redis.pcall('DEL', key)
-      -- Redis 7.0 does not name the command.
-      local unnamed = refused:find("can't run this command", 1, true)
-      return redis.error_reply(unnamed and 'NOPERM this user may not run ' .. command[1] or refused)
+      -- Redis 7.0 does not name the command that a user may not run, and none names one that it does not know.
+      local said = refused:gsub('^@user_script: ?%d+: %-?', ''):gsub('^ERR ', '')
+      if said:find("can't run this command", 1, true) then
+        refused = 'NOPERM this user may not run ' .. command[1]
+      elseif not said:find('^%u%u+ ') and not said:upper():find(command[1], 1, true) then
+        refused = 'NOCOMMAND ' .. command[1] .. ': ' .. said
+      end
+      return redis.error_reply(refused)
     end
   end
   return 1

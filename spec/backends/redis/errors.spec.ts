@@ -36,3 +36,13 @@ test("protected mode is told in a sentence, with the way out", () => {
       "password is set for the default user. Set a password at the server, and tokenizer.password.",
   ]);
 });
+
+test.each([
+  ["SCAN", "unsupported command", "refused SCAN: unsupported command."],
+  ["SCAN", "ERR operation not permitted", "refused SCAN: ERR operation not permitted."],
+  ["SCAN", "ERR unknown command 'scan', with args beginning with: '0' ", "refused: ERR unknown command 'scan'."],
+  ["EVALSHA", "OOM command not allowed when used memory > 'maxmemory'.", "refused: OOM command not allowed when"],
+  ["GET", "ERR max number of clients reached", "refused: ERR max number of clients reached."],
+])("of %s: %s: the command is named where the answer leaves it out", (command, answer, told) => {
+  expect(explain(new Refusal("redis:6379", answer, { command })).message).toContain(`Redis at redis:6379 ${told}`);
+});

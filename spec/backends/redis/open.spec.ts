@@ -189,6 +189,49 @@ withRedis("what is in the way at start is told", () => {
     ],
   ]);
 
+  test.each(["EVAL", "EVALSHA", "SCAN", "GET", "GETRANGE", "SET", "SETRANGE", "PEXPIRE", "DEL"])(
+    "a server that does not know %s is told, and the command named",
+    async (command) => {
+      const other = await startRedis({ args: ["--rename-command", command, ""] });
+      const { code, message } = await failureOf(onServer(other).backend.open());
+      expect(code).toBe("STORE_UNUSABLE");
+      expect(message).toMatch(
+        new RegExp(
+          `^Redis at .* refused: .*\\b${command}\\b.*\\. It is needed: have the server, or what stands before`,
+        ),
+      );
+      await other.kill();
+    },
+  );
+
+  test("what stands before Redis and refuses SCAN in words of its own: the command is named", async () => {
+    const proxy = createServer((socket) => {
+      socket
+        .on("error", () => {})
+        .on("data", (chunk) => {
+          for (const [command] of String(chunk).matchAll(/EVALSHA|EVAL|SCAN/g)) {
+            socket.write(command === "SCAN" ? "-ERR unsupported command\r\n" : ":1\r\n");
+          }
+        });
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const port = (proxy.address() as AddressInfo).port;
+    const { backend } = makeBackend({ port });
+    expect(await failureOf(backend.open())).toEqual({
+      code: "STORE_UNUSABLE",
+      message:
+        `Redis at 127.0.0.1:${port} refused SCAN: ERR unsupported command. ` +
+        "It is needed: have the server, or what stands before it, allow it.",
+    });
+    const list = backend.entries()[Symbol.asyncIterator]();
+    expect(await failureOf(list.next())).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message: `Redis at 127.0.0.1:${port} refused SCAN: ERR unsupported command.`,
+    });
+    await backend.close();
+    proxy.close();
+  });
+
   test("and no trial is left behind, whether it succeeds or not", async () => {
     await onServer(server).backend.open();
     expect(await server.command("DBSIZE")).toBe(0);
