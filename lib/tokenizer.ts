@@ -1,7 +1,7 @@
 /** Settings in, middleware out: makes the parts and joins them. */
 import type { RequestHandler } from "express";
 import type { CookieOptions } from "express-session";
-import { makeBackend } from "./backends/open.js";
+import { type BackendsInCode, makeBackend } from "./backends/open.js";
 import { type Keyring, makeKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
 import { TokenizerError } from "./errors.js";
@@ -16,7 +16,7 @@ import { type LoadedSettings, loadSettings } from "./settings/load.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
 
-export interface TokenizerOptions {
+export interface TokenizerOptions extends BackendsInCode {
   /** Where warnings go. Default: the console. */
   readonly log?: { warn(message: string): void };
   /** The time in milliseconds since 1970, for specs: a function, or an object like `Date`. Default: `Date`. */
@@ -57,14 +57,14 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const settings = loadSettings(source, { log: { warn } });
   const now = "now" in clock ? () => clock.now() : clock;
   warnOfDebugOutput(warn);
-  return makeTokenizer(settings, { now, warn }).sessions;
+  return makeTokenizer(settings, { now, warn, inCode: options }).sessions;
 }
 
 /** The same from settings that are loaded already, with the parts that the command line works with. */
-export function makeTokenizer(settings: LoadedSettings, { now, warn }: Surroundings) {
+export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: Surroundings) {
   const { tokenizer: section } = settings;
   const storeTimeout = section.store_timeout * SECOND;
-  const backend = makeBackend(settings, { now, timeout: storeTimeout, warn });
+  const backend = makeBackend(settings, { now, timeout: storeTimeout, warn }, inCode);
   const installation = deriveKeys(settings);
   const keys = installation.then(({ keyring, ids }) => {
     return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
@@ -121,6 +121,7 @@ interface Surroundings {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly warn: (message: string) => void;
+  readonly inCode?: BackendsInCode;
 }
 
 /** The keys of every `safe_password`, and what tells one installation from another on the same store. */

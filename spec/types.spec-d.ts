@@ -99,6 +99,10 @@ tokenizer({ tokenizer: { cookie: { same_site: "laxest" } } });
 tokenizer({ tokenizer: { safe_password: ["the new one", "the old one"], port: undefined }, theirs: { anything: 1 } });
 tokenizer("settings.yml", { log: console, clock: Date });
 tokenizer("settings.yml", { clock: () => 0 });
+tokenizer("settings.yml", { redis: { credentials: async () => ({ username: "app", password: "…" }) } });
+tokenizer("settings.yml", { redis: { credentials: () => ({ password: "…" }) } });
+// @ts-expect-error A password that is missing.
+tokenizer("settings.yml", { redis: { credentials: () => ({ username: "app" }) } });
 
 is<typeof TokenizerError>()(TokenizerError);
 export function told(error: unknown): string {

@@ -7,15 +7,28 @@ import { LocalBackend } from "./local/backend.js";
 import { ModuleBackend } from "./module/backend.js";
 import type { ModulePlace } from "./module/factory.js";
 import { RedisBackend } from "./redis/backend.js";
+import type { RedisCredentials, RedisInCode } from "./redis/login.js";
 
-/** Makes the backend; reaching it is its own `open`. */
-export function makeBackend(settings: LoadedSettings, context: BackendContext): Backend {
+export type { RedisCredentials, RedisInCode };
+
+/** What the application gives in code for its backend; that of others is passed over. */
+export interface BackendsInCode {
+  /** With `type: redis`. */
+  readonly redis?: RedisInCode | undefined;
+}
+
+/**
+ * Makes the backend; reaching it is its own `open`.
+ *
+ * @throws TokenizerError `SETTINGS_INVALID` for what is given in code and cannot be used
+ */
+export function makeBackend(settings: LoadedSettings, context: BackendContext, inCode: BackendsInCode = {}): Backend {
   const { tokenizer: section } = settings;
   switch (section.type) {
     case "local":
       return new LocalBackend({ path: section.path }, context);
     case "redis":
-      return new RedisBackend(section, context);
+      return new RedisBackend({ ...section, ...inCode.redis }, context);
     case "dynamodb":
       return new DynamodbBackend({ ...section, table: section.table ?? "" }, context);
     case "module":

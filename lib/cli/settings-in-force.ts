@@ -37,12 +37,13 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
 }
 
 /** Who asks the backend, and how. */
-function accessTo({ type, username, password, profile_name, aws_access_key, options }: TokenizerSettings): Row[] {
+function accessTo(settings: TokenizerSettings): Row[] {
+  const { type, username, password, password_file: file, profile_name, aws_access_key, options } = settings;
   if (type === "redis") {
     const { ssl = false, verify = true, key } = (options ?? {}) as RedisOptions;
     return [
       row("username", username, username ?? "the default user"),
-      secretRow("password", password),
+      file === undefined ? secretRow("password", password) : row("password_file", file),
       row("options.ssl", ssl),
       ...(ssl ? [row("options.verify", verify), secretRow("options.key", key)] : []),
     ];

@@ -22,7 +22,7 @@ function ofRedis(settings: TokenizerSettings): readonly string[] {
       `tokenizer.options.ssl is not set: sessions travel to ${other} in plain text. Set it to true, if Redis speaks TLS there.`,
     );
   }
-  if (settings.password === undefined && cert === undefined) {
+  if ((settings.password ?? settings.password_file ?? cert) === undefined) {
     weaknesses.push(
       `tokenizer.password is not set: whoever reaches ${other} can read and change sessions. Give Redis a password, and set it here or as TOKENIZER_PASSWORD.`,
     );

@@ -125,6 +125,13 @@ function checkRedisHost({ tokenizer }: Draft): readonly Finding[] {
     : [];
 }
 
+function checkRedisLogin({ tokenizer }: Draft): readonly Finding[] {
+  const { type, password, password_file: file } = tokenizer;
+  return type === "redis" && password !== undefined && file !== undefined
+    ? [{ at: ["tokenizer", "password_file"], message: "stands beside password; keep one" }]
+    : [];
+}
+
 function checkRedisServers({ tokenizer }: Draft): readonly Finding[] {
   if (tokenizer.type !== "redis") {
     return [];
@@ -211,6 +218,7 @@ const RULES: readonly Rule[] = [
   refuseFolderInCloud,
   checkCookie,
   checkRedisHost,
+  checkRedisLogin,
   checkRedisServers,
   checkRedisTls,
   requireTable,

@@ -47,6 +47,8 @@ export interface TokenizerSettings {
   readonly username?: string;
   /** `redis`: that user's password. Missing: none is sent. */
   readonly password?: string;
+  /** `redis`: a file that holds it, from the working directory; read for each connection. Not beside `password`. */
+  readonly password_file?: string;
   /** `redis`: the number of the database, from 0. Default 0. */
   readonly database: number;
   /** `redis`: what every key of ours begins with. Default `tokenizer:`. */
@@ -317,6 +319,11 @@ const tokenizer: Complete<TokenizerSettings> = {
   },
   username: { description: "redis: the user to sign in as, a text. Without it: the server's default user", ...text },
   password: { description: "redis: that user's password, a text", ...secret },
+  password_file: {
+    description: "redis: the file that holds that password, from the working directory. Read for each connection",
+    ...text,
+    examples: ["/run/secrets/redis_password"],
+  },
   database: { description: "redis: the number of the database", type: "integer", minimum: 0, default: 0 },
   prefix: { description: "redis: what every key of ours begins with, a text", ...text, default: "tokenizer:" },
   options: { description: "redis: how to connect. module: what that backend wants", type: "object" },

@@ -507,6 +507,12 @@ describe("keys that must stand together, or must not", () => {
     ["no module", { type: "module" }, "module", "is missing (The backend's module, with type: module)"],
     ["a port in the host", redis({}, { host: "a.b:6390" }), "host", 'found the text "a.b:6390"; give the port in'],
     ["a port behind an address", redis({}, { host: "[::1]:6390" }), "host", "give the port in tokenizer.port"],
+    [
+      "two passwords",
+      redis({}, { password: "x", password_file: "y" }),
+      "password_file",
+      "stands beside password; keep one",
+    ],
     ["sentinel without nodes", redis({ sentinel: "m" }), "options.nodes", "is missing; sentinel needs it"],
     ["cluster without nodes", redis({ cluster: true }), "options.nodes", "is missing; cluster needs it"],
     ["nodes alone", redis({ nodes: ["a:1"] }), "options.nodes", "needs sentinel or cluster: true beside it"],

@@ -35,6 +35,8 @@ export interface RedisServer {
   readonly pid: number;
   /** The answer to one command, on a connection of its own. */
   command(...args: string[]): Promise<unknown>;
+  /** The same by another user. */
+  commandAs(login: Login, ...args: string[]): Promise<unknown>;
   /** As SIGSTOP does it: its system takes connections and bytes, and nothing answers. */
   freeze(): void;
   thaw(): void;
@@ -98,6 +100,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       return child.pid as number;
     },
     command: (...command) => runCommand(port, login, command),
+    commandAs: (other, ...command) => runCommand(port, { ...login, ...other }, command),
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
     async kill() {

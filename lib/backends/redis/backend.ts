@@ -18,14 +18,13 @@ import type { Connection } from "./connection.js";
 import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./errors.js";
 import { evictionWarning } from "./eviction.js";
+import { type Login, type LoginOptions, makeLogin } from "./login.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./record.js";
 import { fixed, SentinelServers, type Servers, SingleServer } from "./servers.js";
 
-export interface RedisBackendOptions {
+export interface RedisBackendOptions extends LoginOptions {
   readonly host: string;
   readonly port: number;
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
   readonly database: number;
   /** What every key of ours begins with. */
   readonly prefix: string;
@@ -43,13 +42,16 @@ export class RedisBackend implements Backend {
   readonly expiresByItself = true;
   readonly #options: RedisBackendOptions;
   readonly #context: BackendContext;
+  readonly #login: (() => Promise<Login>) | undefined;
   #servers: Promise<Servers> | undefined;
   #isClosed = false;
   #hasReported = false;
 
+  /** @throws TokenizerError `SETTINGS_INVALID` for `credentials` that cannot be used */
   constructor(options: RedisBackendOptions, context: BackendContext) {
     this.#options = options;
     this.#context = context;
+    this.#login = makeLogin(options);
   }
 
   async open(): Promise<void> {
@@ -191,7 +193,7 @@ export class RedisBackend implements Backend {
         return await work(servers, giveUpAt);
       } catch (error) {
         const isLost = error instanceof ConnectionFailure && error.wasConnected && isRepeatable;
-        if (!isLost && !(error instanceof Refusal && error.isMisplaced)) throw error;
+        if (!isLost && !(error instanceof Refusal && (error.isMisplaced || error.isSignedOut))) throw error;
         return await work(servers, giveUpAt);
       }
     } catch (error) {
@@ -201,7 +203,7 @@ export class RedisBackend implements Backend {
 
   #load(): Promise<Servers> {
     this.#servers ??= loadPackage()
-      .then((redis) => makeServers(redis, this.#options, this.#context.timeout))
+      .then((redis) => makeServers(redis, this.#options, this.#login, this.#context.timeout))
       .catch((error) => {
         this.#servers = undefined;
         throw error;
@@ -245,13 +247,17 @@ class RecentKeys {
   }
 }
 
-function makeServers(redis: RedisPackage, settings: RedisBackendOptions, timeout: number): Servers {
-  const { host, port, username, password, database, options = {} } = settings;
+function makeServers(
+  redis: RedisPackage,
+  { host, port, database, options = {} }: RedisBackendOptions,
+  login: (() => Promise<Login>) | undefined,
+  timeout: number,
+): Servers {
   const nodes = (options.nodes ?? []).map(parseAddress);
-  const dialer = new Dialer(redis, { username, password, database, tls: options }, timeout);
+  const dialer = new Dialer(redis, { login, database, tls: options }, timeout);
   if (options.cluster) return new ClusterServers(dialer, nodes);
   if (options.sentinel !== undefined) {
-    return new SentinelServers(dialer, nodes, options.sentinel, { username, password });
+    return new SentinelServers(dialer, nodes, options.sentinel, login);
   }
   return new SingleServer(dialer, fixed({ host, port }));
 }

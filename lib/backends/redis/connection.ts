@@ -8,7 +8,7 @@ import { ConnectionFailure, Refusal, timedOut } from "./errors.js";
 
 /** The shortest pause after a connection that could not be made or had no answer, in milliseconds, with as much again at random. */
 const PAUSE = 150;
-/** A server that was only just found and is a replica will not have changed when it is found again. Milliseconds. */
+/** A server that was only just found and is a replica, or knows nobody, will be the same when it is found again. Milliseconds. */
 const FRESH = 1000;
 /** By the backend's end, or because the server left its Cluster. */
 const CLOSED = "it was closed";
@@ -90,7 +90,8 @@ export class Connection {
       }
       const refusal = new Refusal(this.server, error.message, { command: args[0] });
       if (this.#answered !== client) this.#refusals.set(client, refusal);
-      if (refusal.isMisplaced && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
+      const isInVain = refusal.isMisplaced || (refusal.isSignedOut && this.#dialer.signsIn);
+      if (isInVain && performance.now() - this.#connectedAt > FRESH) this.#drop(client, refusal);
       throw refusal;
     }
   }

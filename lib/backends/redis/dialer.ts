@@ -5,12 +5,13 @@ import { TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
 import { type Address, describe } from "./address.js";
 import { ConnectionFailure, Refusal } from "./errors.js";
+import type { Login } from "./login.js";
 import { tlsOptions } from "./tls.js";
 
 /** How to sign in, and by TLS or not. */
 export interface DialOptions {
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
+  /** Missing: nobody signs in. */
+  readonly login?: (() => Promise<Login>) | undefined;
   readonly database?: number | undefined;
   readonly tls?: RedisOptions | undefined;
 }
@@ -75,6 +76,11 @@ export class Dialer {
     return this.#options.tls?.ssl === true;
   }
 
+  /** Whether somebody signs in. */
+  get signsIn(): boolean {
+    return this.#options.login !== undefined;
+  }
+
   /** Whether the error is an answer of Redis rather than trouble with the connection. */
   isAnswer(error: unknown): error is Error {
     return error instanceof this.#package.ErrorReply;
@@ -90,8 +96,9 @@ export class Dialer {
    * @param onLost called when the connection is not to be used any more, perhaps more than once
    */
   async dial(address: Address, giveUpAt: number, onLost: (reason: Error) => void): Promise<Client> {
+    const login = await this.#login(giveUpAt);
     const limit = Math.max(Math.ceil(giveUpAt - performance.now()), 1);
-    const client = this.#template.duplicate(this.#clientOptions(address, limit)) as unknown as Client;
+    const client = this.#template.duplicate(this.#clientOptions(address, login, limit)) as unknown as Client;
     let isGivenUp = false;
     client.on("error", (error) => {
       // A ping that is refused is an answer. After anything else, answers might be taken for those of other commands.
@@ -114,12 +121,17 @@ export class Dialer {
     }
   }
 
-  #clientOptions(address: Address, limit: number) {
+  async #login(giveUpAt: number): Promise<Login> {
+    const { login } = this.#options;
+    const late = () => new TokenizerError("STORE_TIMEOUT", "The password for Redis was not there in time.");
+    return login ? within(giveUpAt, login(), late) : {};
+  }
+
+  #clientOptions(address: Address, login: Login, limit: number) {
     const { host, port } = address;
-    const { username, password, database, tls } = this.#options;
+    const { database, tls } = this.#options;
     return {
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
+      ...login,
       ...(database ? { database } : {}),
       disableClientInfo: true,
       disableOfflineQueue: true,

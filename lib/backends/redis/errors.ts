@@ -5,6 +5,7 @@ import { TokenizerError } from "../../errors.js";
 const OF_COMMAND = /unknown|unsupported|not (?:supported|allowed|permitted)|disabled|forbidden/i;
 
 const MISPLACED: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
+const SIGNED_OUT: ReadonlySet<string> = new Set(["NOAUTH", "WRONGPASS"]);
 
 /** Redis answered with an error. `word` is its first one: `OOM`, `MOVED`. */
 export class Refusal extends Error {
@@ -32,6 +33,11 @@ export class Refusal extends Error {
   /** The server is a replica by now, or starts anew: nothing was done, and another one may be master. */
   get isMisplaced(): boolean {
     return MISPLACED.has(this.word);
+  }
+
+  /** Whoever signed in is signed out: nothing was done. */
+  get isSignedOut(): boolean {
+    return !this.atConnect && SIGNED_OUT.has(this.word);
   }
 }
 
@@ -76,7 +82,10 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/^NOPERM/, "Give the user of tokenizer.username that right, or name another one."],
   [/^DENIED/, "Set a password at the server, and tokenizer.password."],
   [/^NOAUTH/, "Set tokenizer.password, and tokenizer.username if it is not the default user's."],
-  [/^WRONGPASS|\bAUTH\b|invalid password/, "Check tokenizer.username and tokenizer.password."],
+  [
+    /^WRONGPASS|\bAUTH\b|invalid password/,
+    "Check tokenizer.username and tokenizer.password, or where the password is from.",
+  ],
   [/DB index|\bSELECT\b/, "Check tokenizer.database."],
   [/^MOVED/, "It is one of a Cluster: set tokenizer.options.cluster: true, and nodes."],
   [/cluster support disabled/, "Leave out tokenizer.options.cluster."],

@@ -2,14 +2,8 @@
 import { type Address, describe, nameOf } from "./address.js";
 import { answersOf } from "./answers.js";
 import { Connection, type Place } from "./connection.js";
-import type { Dialer } from "./dialer.js";
+import type { Dialer, DialOptions } from "./dialer.js";
 import { Refusal } from "./errors.js";
-
-/** A name and a password. */
-export interface Login {
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
-}
 
 /** A deployment of Redis. `giveUpAt` is by `performance.now()`. */
 export interface Servers {
@@ -54,12 +48,12 @@ export class SentinelServers extends SingleServer {
   readonly #sentinels: readonly Connection[];
 
   /** @param login for Sentinels that ask for a password */
-  constructor(dialer: Dialer, addresses: readonly Address[], master: string, login: Login) {
-    const connectAs = (user: Login) => {
+  constructor(dialer: Dialer, addresses: readonly Address[], master: string, login: DialOptions["login"]) {
+    const connectAs = (user: Omit<DialOptions, "tls">) => {
       const toSentinels = dialer.withUser(user);
       return addresses.map((address) => new Connection(toSentinels, fixed(address)));
     };
-    const [asNobody, asUser] = [connectAs({}), connectAs(login)];
+    const [asNobody, asUser] = [connectAs({}), connectAs({ login })];
     const ask = async (sentinel: Connection, giveUpAt: number): Promise<Address> => {
       const found = await sentinel.send(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master], giveUpAt);
       if (!Array.isArray(found)) throw new Refusal(sentinel.server, `NOMASTER It knows no master named ${master}`);

@@ -1,0 +1,91 @@
+/** Who signs in to Redis: asked for each connection anew, as passwords and tokens are renewed. */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { TokenizerError } from "../../errors.js";
+
+/** What Redis is told by whoever signs in. */
+export interface RedisCredentials {
+  /** Missing: `tokenizer.username`, else the server's default user. */
+  readonly username?: string | undefined;
+  readonly password: string;
+}
+
+/** What `tokenizer()` may be given for Redis that a settings file cannot hold. */
+export interface RedisInCode {
+  /**
+   * Answers who signs in; called for each connection, as tokens (IAM, Entra) end. In place of `tokenizer.password`.
+   * What it throws is told, and answered 503; so is what does not answer in time.
+   */
+  readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
+}
+
+export interface LoginOptions extends RedisInCode {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** A file that holds the password. */
+  readonly password_file?: string | undefined;
+}
+
+/** As the package takes it. */
+export interface Login {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/**
+ * Answers who signs in this time; `undefined` where nobody does.
+ *
+ * @throws TokenizerError `SETTINGS_INVALID`
+ */
+export function makeLogin(options: LoginOptions): (() => Promise<Login>) | undefined {
+  const { username, password, password_file: file, credentials } = options;
+  const name = username === undefined ? {} : { username };
+  if (credentials !== undefined) {
+    if (typeof credentials !== "function") throw misused("must be a function that answers { username, password }");
+    if ((password ?? file) !== undefined) throw misused("stands beside tokenizer.password or password_file; keep one");
+    return async () => ({ ...name, ...(await answerOf(credentials)) });
+  }
+  if (file !== undefined) return async () => ({ ...name, password: await passwordIn(resolve(file)) });
+  if ((username ?? password) === undefined) return undefined;
+  return async () => ({ ...name, ...(password === undefined ? {} : { password }) });
+}
+
+async function answerOf(credentials: NonNullable<RedisInCode["credentials"]>): Promise<Login> {
+  let answer: unknown;
+  try {
+    answer = await credentials();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : typeof cause;
+    throw new TokenizerError("STORE_UNAVAILABLE", `redis.credentials, given to tokenizer(), failed: ${reason}.`, {
+      cause,
+    });
+  }
+  const { username, password } = (answer ?? {}) as Record<string, unknown>;
+  const isNamed = typeof username === "string" && username !== "";
+  if (typeof password !== "string" || password === "" || !(isNamed || username === undefined)) {
+    throw misused("must answer { username, password }: texts that are not empty, the user name perhaps missing");
+  }
+  return { ...(isNamed ? { username } : {}), password };
+}
+
+/** The ends of its last lines do not count: most programs write one. */
+async function passwordIn(file: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const message = `tokenizer.password_file cannot be read (${code}): ${file}`;
+    throw new TokenizerError("STORE_UNUSABLE", message, { cause });
+  }
+  const password = text.replace(/[\r\n]+$/, "");
+  if (password === "") throw new TokenizerError("STORE_UNUSABLE", `tokenizer.password_file is empty: ${file}`);
+  return password;
+}
+
+function misused(message: string): TokenizerError {
+  const fault = { path: "redis.credentials", message };
+  return new TokenizerError("SETTINGS_INVALID", `redis.credentials, given to tokenizer(), ${message}.`, {
+    faults: [fault],
+  });
+}
