@@ -40,7 +40,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
   try {
-    if (!command) throw new UsageError(`There is no command ${name}; ${didYouMean(name, namesOf(COMMANDS))}`);
+    if (!command) throw new UsageError(`There is no command ${name}${didYouMean(name, namesOf(COMMANDS)) || "."}`);
     const values = readOptions(command, rest);
     if (values.help) {
       io.print(helpOf(command));
@@ -81,7 +81,7 @@ function readOptions({ options }: Command, argv: readonly string[]): Values {
     if (token.kind === "positional") throw new UsageError(`${token.value} is one word too many.`);
     const { name, rawName, value } = token;
     const option = name === "help" ? { value: undefined } : Object.hasOwn(options, name) && options[name];
-    if (!option) throw new UsageError(`There is no option ${rawName}; ${didYouMean(name, Object.keys(options))}`);
+    if (!option) throw new UsageError(`There is no option ${rawName}${didYouMean(name, Object.keys(options)) || "."}`);
     if (option.value === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value.`);
     if (values[name] !== undefined) throw new UsageError(`${rawName} is there twice.`);
     // `--settings --kms-key …`: the value was forgotten. But a session's id may well begin with a -.

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
+import { nameOf } from "../backends/redis/address.js";
 import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 
@@ -19,10 +20,10 @@ export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): strin
   }
 }
 
-/** `host:port`, as in `options.nodes`. */
+/** `host:port`, as in `options.nodes`, or a socket's path. */
 export function redisServers({ host, port, options }: TokenizerSettings): readonly string[] {
   const { nodes } = (options ?? {}) as RedisOptions;
-  return nodes ?? [`${host.includes(":") ? `[${host}]` : host}:${port}`];
+  return nodes ?? [nameOf({ host, port })];
 }
 
 function moduleName(place: ModulePlace): string {

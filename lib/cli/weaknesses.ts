@@ -19,7 +19,7 @@ function ofRedis(settings: TokenizerSettings): readonly string[] {
   if (other === undefined) return weaknesses;
   if (!ssl) {
     weaknesses.push(
-      `tokenizer.options.ssl is not set: sessions travel to ${other} in plain text. Set it to true, if Redis speaks TLS there.`,
+      `tokenizer.options.ssl is not set: sessions travel to ${other} in plain text. Set it to true, or write rediss:// in tokenizer.url, if Redis speaks TLS there.`,
     );
   }
   if ((settings.password ?? settings.password_file ?? cert) === undefined) {
@@ -45,5 +45,5 @@ function ofCookie({ cookie }: TokenizerSettings): readonly string[] {
 }
 
 function isThisMachine(host: string): boolean {
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
+  return /^(\/.*|localhost|.+\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
 }

@@ -1,5 +1,5 @@
 /** Reads the settings that the environment holds: `TOKENIZER_` and the key in capitals. */
-import { didYouMean } from "./nearest.js";
+import { misspelt } from "./nearest.js";
 import { type SettingSchema, settingSections } from "./settings.js";
 
 /** One variable that is set, and the setting that it stands for. */
@@ -39,9 +39,18 @@ export function readEnvironment(env: NodeJS.ProcessEnv): readonly Reading[] {
 /** One warning for each variable that looks like ours and is not. */
 export function unknownVariables(env: NodeJS.ProcessEnv): readonly string[] {
   const known = [...VARIABLES.keys(), FILE_VARIABLE];
+  // Of what they all begin with, nothing can be misspelt.
+  const names = known.map(withoutPrefix);
   return Object.keys(env)
     .filter((variable) => variable.startsWith(PREFIX) && env[variable] && !known.includes(variable))
-    .map((variable) => `${variable} is not a setting and changes nothing; ${didYouMean(variable, known)}`);
+    .map((variable) => {
+      const meant = misspelt(withoutPrefix(variable), names);
+      return `${variable} is not a setting and changes nothing${meant === undefined ? "" : `; did you mean ${PREFIX}${meant}?`}`;
+    });
+}
+
+function withoutPrefix(variable: string): string {
+  return variable.slice(PREFIX.length);
 }
 
 function nameVariables(): ReadonlyMap<string, Variable> {

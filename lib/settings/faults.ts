@@ -99,9 +99,24 @@ function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObj
   if ((data as Record<string, unknown>)[key] === null && misspelt(key, allowed) === undefined) {
     return straySecret(section);
   }
-  const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, key))?.[0];
-  const advice = home === undefined ? didYouMean(key, allowed) : `it belongs in the section ${home}`;
-  return { at: [...section, key], message: `there is no such setting; ${advice}` };
+  return { at: [...section, key], message: `there is no such setting${whereElse(key) ?? didYouMean(key, allowed)}` };
+}
+
+/** What clients of databases call what is called otherwise here. */
+const CALLED_ELSEWHERE = new Map([
+  ["tls", "ssl"],
+  ["db", "database"],
+  ["user", "username"],
+  ["pass", "password"],
+  ["uri", "url"],
+  ["ttl", "timeout"],
+]);
+
+function whereElse(key: string): string | undefined {
+  const meant = CALLED_ELSEWHERE.get(key);
+  const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
+  if (home === undefined) return undefined;
+  return meant === undefined ? `; it belongs in the section ${home}` : `; did you mean ${home}.${meant}?`;
 }
 
 /** In `{ secret: one,two }` the comma makes `two` a key without a value: the name itself must not be shown. */
@@ -143,10 +158,18 @@ function showValue(value: unknown, byVariable: boolean): string {
   return typeof value === "number" || typeof value === "boolean" ? String(value) : kindOf(value);
 }
 
-/** Quoted, on one line, cut short, and without the password of a URL. */
+/** Quoted, on one line, cut short, and without what may be a login. */
 function quote(text: string): string {
-  const shown = text.replace(/\/\/[^/@]*@/g, "//…@");
+  const shown = withoutLogin(text);
   return JSON.stringify(shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}…` : shown);
+}
+
+/** Whatever is before the last @, and what follows the ? of a URL. */
+function withoutLogin(text: string): string {
+  const scheme = /^[\w+.-]{1,20}:\/\//.exec(text)?.[0] ?? "";
+  const at = text.lastIndexOf("@");
+  const shown = at === -1 ? text : `${scheme}…${text.slice(at)}`;
+  return scheme === "" ? shown : shown.replace(/\?.*$/s, "?…");
 }
 
 function quotingAdvice(value: unknown, schema: SettingSchema): string {

@@ -7,6 +7,7 @@ import { describe, type Finding, onePerPlace, refuseAll, writePath } from "./fau
 import { readSettingsFile, type SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
+import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { type Settings, type SettingsInput, settingsSchema } from "./settings.js";
 import { misspeltAuthenticator, weak, worldReadable } from "./warnings.js";
@@ -53,10 +54,10 @@ export function loadSettings(source: string | SettingsInput | undefined, options
   for (const warning of opened.warnings) {
     log.warn(warning);
   }
-  const draft = makeDraft(opened);
-  const findings = check(draft, opened, variables, env);
+  const given = makeDraft(opened);
+  const { draft, findings } = check(given, opened, variables, env);
   if (findings.length > 0) {
-    throw refuseAll(findings, { name: opened.name, document: draft, variables });
+    throw refuseAll(findings, { name: opened.name, document: given, variables });
   }
   for (const warning of weak(draft, variables)) {
     log.warn(warning);
@@ -86,6 +87,8 @@ function makeDraft({ document, readings }: Source): Draft {
     authenticator: isSection(authenticator) ? copyPlain({ type: authenticator.type }) : (authenticator ?? {}),
     tokenizer: isSection(tokenizer) ? copyPlain(copy) : (tokenizer ?? {}),
   };
+  const url = readings.find(({ at }) => writePath(at) === "tokenizer.url")?.value;
+  if (typeof url === "string" && isSection(draft.tokenizer)) draft.tokenizer = withoutUrls(draft.tokenizer, url);
   for (const { at, value } of readings) {
     assign(draft, at, value);
   }
@@ -104,18 +107,22 @@ function assign(target: Record<string, unknown>, [key = "", ...rest]: readonly s
   }
 }
 
+/** Answers the draft as it counts, with its defaults and what a `url` stands for. */
 function check(
-  draft: Draft,
+  given: Draft,
   { document, readings }: Source,
   variables: ReadonlyMap<string, string>,
   env: NodeJS.ProcessEnv,
-): readonly Finding[] {
+): { draft: Draft; findings: readonly Finding[] } {
   if ((document.tokenizer ?? undefined) === undefined && readings.length === 0) {
-    return [missingSection(document)];
+    return { draft: given, findings: [missingSection(document)] };
   }
-  const findings = checkSchema(draft, variables);
-  const sound = isSection(draft.authenticator) && isSection(draft.tokenizer);
-  return onePerPlace(sound ? [...findings, ...checkRules(draft, env)] : findings);
+  const sound = isSection(given.authenticator) && isSection(given.tokenizer);
+  const texts = sound ? checkRedisTexts(given.tokenizer) : [];
+  const findings = [...texts, ...checkSchema(given, variables)];
+  if (!sound) return { draft: given, findings: onePerPlace(findings) };
+  const draft = texts.length > 0 ? given : { ...given, tokenizer: fillInUrl(given.tokenizer) };
+  return { draft, findings: onePerPlace([...findings, ...checkRules(draft, env)]) };
 }
 
 function missingSection(document: Section): Finding {

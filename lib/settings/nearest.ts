@@ -5,8 +5,9 @@ const LONGEST = 100;
 
 const plain = (name: string): string => name.slice(0, LONGEST).toLowerCase().replaceAll("-", "_");
 
-/** How many letters two names may differ by to be taken for the same one misspelt: a third, and no fewer than two. */
-const allowance = (name: string): number => Math.max(2, Math.floor(name.length / 3));
+/** How many letters two names may differ by to be taken for the same one misspelt: a third, of short ones up to a half. */
+const allowance = (name: string): number =>
+  Math.max(Math.min(2, Math.floor(name.length / 2)), Math.floor(name.length / 3));
 
 /** Shorter ones are part of too much. */
 const SHORTEST_PART = 4;
@@ -16,10 +17,10 @@ export function misspelt(name: string, names: readonly string[]): string | undef
   return nearest(name, names, allowance(plain(name))) ?? oneWith(name, names);
 }
 
-/** Ends the sentence about an unknown name: what was meant, or, where that would be a guess, which one is nearest. */
+/** Ends the sentence about an unknown name: `; did you mean …?`, or nothing, where that would be a guess. */
 export function didYouMean(name: string, names: readonly string[]): string {
   const meant = misspelt(name, names);
-  return meant === undefined ? `the nearest is ${nearest(name, names)}` : `did you mean ${meant}?`;
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
 /** The one name that has this in it: `region` is `aws_region_name`. */

@@ -8,6 +8,11 @@ export function isSection(value: unknown): value is Section {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The section, or an empty one for what is none. */
+export function sectionOf(value: unknown): Section {
+  return isSection(value) ? value : {};
+}
+
 /**
  * A copy that may be changed and frozen. What is not plain data (a client or a function among a module's `options`)
  * stays the caller's own object. Keys that are `undefined` count as not set, and are left out.

@@ -1,8 +1,8 @@
 /** The rules that a schema cannot say: what must stand together, and what must not. */
-import { isIP } from "node:net";
 import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
-import { isSection, type Section } from "./plain.js";
+import { type Section, sectionOf } from "./plain.js";
+import { checkRedis } from "./redis-rules.js";
 import { SAMPLE_SAFE_PASSWORD } from "./settings.js";
 
 /** Settings with their defaults, whether or not they have passed the schema: each rule looks only at what is sound. */
@@ -118,59 +118,6 @@ function requireTable({ tokenizer }: Draft): readonly Finding[] {
     : [];
 }
 
-function checkRedisHost({ tokenizer }: Draft): readonly Finding[] {
-  const { type, host } = tokenizer;
-  return type === "redis" && typeof host === "string" && /:\d+$/.test(host) && !isIP(host)
-    ? [{ at: ["tokenizer", "host"], message: `found the text "${host}"; give the port in tokenizer.port` }]
-    : [];
-}
-
-function checkRedisLogin({ tokenizer }: Draft): readonly Finding[] {
-  const { type, password, password_file: file } = tokenizer;
-  return type === "redis" && password !== undefined && file !== undefined
-    ? [{ at: ["tokenizer", "password_file"], message: "stands beside password; keep one" }]
-    : [];
-}
-
-function checkRedisServers({ tokenizer }: Draft): readonly Finding[] {
-  if (tokenizer.type !== "redis") {
-    return [];
-  }
-  const { sentinel, cluster, nodes } = sectionOf(tokenizer.options);
-  const clustered = cluster === true;
-  if (sentinel !== undefined && clustered) {
-    return [option("cluster", "stands beside sentinel; keep the one that the nodes are")];
-  }
-  const several = sentinel !== undefined || clustered;
-  if (several !== (nodes !== undefined)) {
-    const kind = clustered ? "cluster" : "sentinel";
-    return [option("nodes", several ? `is missing; ${kind} needs it` : "needs sentinel or cluster: true beside it")];
-  }
-  const database = tokenizer.database;
-  return clustered && typeof database === "number" && database > 0
-    ? [{ at: ["tokenizer", "database"], message: `found ${database}; a Redis Cluster has database 0 only` }]
-    : [];
-}
-
-function checkRedisTls({ tokenizer }: Draft): readonly Finding[] {
-  if (tokenizer.type !== "redis") {
-    return [];
-  }
-  const { ssl, ca, cert, key, servername } = sectionOf(tokenizer.options);
-  if (ssl !== true && (ca ?? cert ?? key ?? servername) !== undefined) {
-    return [option("ssl", "must be true beside ca, cert, key and servername; without it the connection is plain text")];
-  }
-  if ((cert === undefined) !== (key === undefined)) {
-    const absent = cert === undefined ? "cert" : "key";
-    return [option(absent, "is missing; give both cert and key, or neither")];
-  }
-  return [];
-}
-
-function option(key: string, message: string): Finding {
-  return { at: ["tokenizer", "options", key], message };
-}
-
 function checkCookie({ tokenizer }: Draft): readonly Finding[] {
   const { name, secure, same_site: sameSite, domain, path } = sectionOf(tokenizer.cookie);
   if (sameSite === "none" && secure === false) {
@@ -208,19 +155,12 @@ function whyCloud(env: NodeJS.ProcessEnv): string | undefined {
   return cloud && `${cloud.platform}: ${cloud.variable} is set`;
 }
 
-function sectionOf(value: unknown): Section {
-  return isSection(value) ? value : {};
-}
-
 const RULES: readonly Rule[] = [
   requireSecret,
   refuseWeakSecrets,
   refuseFolderInCloud,
   checkCookie,
-  checkRedisHost,
-  checkRedisLogin,
-  checkRedisServers,
-  checkRedisTls,
+  ({ tokenizer }) => checkRedis(tokenizer),
   requireTable,
   checkAwsKeys,
 ];

@@ -39,7 +39,12 @@ export interface TokenizerSettings {
   readonly cookie: CookieSettings;
   /** `local`: the folder that sessions are kept in. Default: `tokens`, in the system's temporary folder. */
   readonly path: string;
-  /** `redis`: the server's name or address. Default `localhost`. */
+  /**
+   * `redis`: `redis://user:password@host:port/database`, `rediss://` by TLS, `unix:///path` for a socket. When settings
+   * are loaded, what it says is put in the place of `host`, `port`, `username`, `password`, `database` and `options.ssl`.
+   */
+  readonly url?: string;
+  /** `redis`: the server's name or address; from a `url`, perhaps a socket's path. Default `localhost`. */
   readonly host: string;
   /** `redis`: the server's TCP port, 1–65535. Default 6379. */
   readonly port: number;
@@ -303,6 +308,12 @@ const tokenizer: Complete<TokenizerSettings> = {
     description: "local: the folder that sessions are kept in. Without it: tokens, in the system's temporary folder",
     ...text,
     examples: ["/tmp/tokens"],
+  },
+  url: {
+    description:
+      "redis: redis://user:password@host:port/database in place of those keys, rediss:// by TLS, unix:///path for a socket",
+    ...secret,
+    examples: ["rediss://sessions:password@redis.example.com:6380/0"],
   },
   host: {
     description: "redis: the server's name or address, without a port",

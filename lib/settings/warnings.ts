@@ -39,8 +39,12 @@ function secretsIn(document: Section): readonly Path[] {
   return Object.entries(settingSections).flatMap(([path, keys]) => {
     const at = path.split(".");
     const section = at.reduce<unknown>((within, key) => (isSection(within) ? within[key] : undefined), document);
-    return Object.keys(keys)
-      .filter((key) => keys[key]?.writeOnly && isSection(section) && section[key] !== undefined)
-      .map((key) => [...at, key]);
+    return (
+      Object.keys(keys)
+        .filter((key) => keys[key]?.writeOnly && isSection(section) && section[key] !== undefined)
+        // A URL without a login is none.
+        .filter((key) => key !== "url" || String((section as Section)[key]).includes("@"))
+        .map((key) => [...at, key])
+    );
   });
 }

@@ -321,6 +321,17 @@ describe("what is weak is warned of", () => {
       },
       ["tokenizer.options.ssl is not set: sessions travel to [fe80::1]:2"],
     ],
+    [
+      "a url to another machine",
+      { type: "redis", url: "redis://redis.example.com" },
+      [
+        "tokenizer.options.ssl is not set: sessions travel to redis.example.com:6379 in plain text. Set it to true, or write rediss://",
+        "tokenizer.password is not set",
+      ],
+    ],
+    ["one by TLS, with a password", { type: "redis", url: "rediss://:x@redis.example.com" }, []],
+    ["a password in a file", { type: "redis", host: "redis.example.com", password_file: "x", options: tls }, []],
+    ["a socket", { type: "redis", url: "unix:///run/redis.sock" }, []],
     ["Redis on this machine", { type: "redis", host: "localhost" }, []],
     ["by its address", { type: "redis", host: "127.0.0.1" }, []],
     ["by IPv6", { type: "redis", host: "::1" }, []],

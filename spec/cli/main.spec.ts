@@ -78,11 +78,11 @@ More about a command: npx express-tokenizer COMMAND --help`);
 describe("wrongly called", () => {
   test.each([
     [["create-tabel"], "There is no command create-tabel; did you mean create-table?", ""],
-    [["xyz"], "There is no command xyz; the nearest is check", ""],
-    [["--settings", "x.yml"], "There is no command --settings; the nearest is sessions", ""],
+    [["xyz"], "There is no command xyz.", ""],
+    [["--settings", "x.yml"], "There is no command --settings.", ""],
     [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean table?", "iam-policy "],
-    [["check", "--constructor"], "There is no option --constructor; the nearest is json", "check "],
-    [["iam-policy", "-t", "x"], "There is no option -t; the nearest is table", "iam-policy "],
+    [["check", "--constructor"], "There is no option --constructor.", "check "],
+    [["iam-policy", "-t", "x"], "There is no option -t.", "iam-policy "],
     [["iam-policy", "session_tokens"], "session_tokens is one word too many.", "iam-policy "],
     [["create-table", "--settings"], "--settings needs a value: FILE.", "create-table "],
     [["create-table", "--settings", "--kms-key", "x"], "--settings needs a value: FILE.", "create-table "],

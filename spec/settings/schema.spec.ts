@@ -30,6 +30,7 @@ describe("settings.schema.json", () => {
       "tokenizer.options.key",
       "tokenizer.password",
       "tokenizer.safe_password",
+      "tokenizer.url",
     ]);
   });
 

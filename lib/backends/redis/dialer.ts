@@ -139,7 +139,7 @@ export class Dialer {
       commandOptions: { timeout: 0 },
       pingInterval: PING_INTERVAL,
       socket: {
-        ...{ host, port },
+        ...(host.startsWith("/") ? { path: host } : { host, port }),
         connectTimeout: limit,
         socketTimeout: PING_INTERVAL + this.timeout,
         // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.

@@ -104,6 +104,9 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
+  ENOENT: "there is no such socket",
+  ENOTSOCK: "it is no socket",
+  EACCES: "this process may not use it",
   ENOTFOUND: "there is no such host",
   EAI_AGAIN: "the host's name could not be looked up",
   EHOSTUNREACH: "there is no way to the host",
@@ -163,12 +166,22 @@ function explainFailure(failure: ConnectionFailure, atStart: boolean): Tokenizer
 function hint({ cause, wasConnected, isSecure, isAnnounced }: ConnectionFailure, code: string): string {
   // Who ends a connection with a word has said why.
   if (cause instanceof Refusal) return "";
-  if (wasConnected && !isSecure) return " If it expects TLS, set tokenizer.options.ssl: true.";
+  if (wasConnected && !isSecure)
+    return " If it expects TLS, set tokenizer.options.ssl: true, or rediss:// in tokenizer.url.";
   if (wasConnected) return " If it wants a client's certificate, set tokenizer.options.cert and tokenizer.options.key.";
   if (isAnnounced) {
     return " If it is reached at another one, have it announce that: cluster-announce-ip, or replica-announce-ip with Sentinels.";
   }
-  return code === "" && isSecure ? " If it does not speak TLS there, leave out tokenizer.options.ssl." : "";
+  return code === "" && isSecure
+    ? " If it does not speak TLS there, leave out tokenizer.options.ssl, or write redis:// in tokenizer.url."
+    : "";
+}
+
+/** Providers such as Heroku sign their own, and publish no authority. */
+function selfSigned(code: string): string {
+  return /SELF_SIGNED/.test(code)
+    ? " Where there is none to be had, tokenizer.options.verify: false is left: then whoever stands between can read and change sessions."
+    : "";
 }
 
 function explainTls(code: string, message: string): string | undefined {
@@ -176,11 +189,11 @@ function explainTls(code: string, message: string): string | undefined {
     return `its certificate is not for that host (${message}). Call the host what its certificate does, or set tokenizer.options.servername to a name in it.`;
   }
   if (UNTRUSTED.has(code)) {
-    return `its certificate is not trusted (${message}). Name the authority that signed it in tokenizer.options.ca.`;
+    return `its certificate is not trusted (${message}). Name the authority that signed it in tokenizer.options.ca.${selfSigned(code)}`;
   }
   if (/^CERT_/.test(code)) return `its certificate is not valid (${message}). Renew it.`;
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) {
-    return "it does not speak TLS on that port. Check tokenizer.options.ssl and tokenizer.port.";
+    return "it does not speak TLS on that port. Check tokenizer.options.ssl and tokenizer.port, or tokenizer.url.";
   }
   if (/^ERR_SSL_.*ALERT/.test(code)) {
     return `it refused our side of the TLS handshake (${code}). Check tokenizer.options.cert and tokenizer.options.key.`;

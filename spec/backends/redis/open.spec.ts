@@ -142,7 +142,7 @@ withRedis("what is in the way at start is told", () => {
       "a password where none is wanted",
       () => ({ port: server.port, password: PASSWORD }),
       "STORE_UNUSABLE",
-      /^Redis at .* refused: ERR AUTH <password> called without .*\. Check tokenizer\.username and tokenizer\.password\.$/,
+      /^Redis at .* refused: ERR AUTH <password> called without .*\. Check tokenizer\.username and tokenizer\.password, or where the password is from\.$/,
     ],
     ...missing,
     [
@@ -360,7 +360,7 @@ withTls("TLS at start", () => {
   });
 
   const untrusted =
-    /^Redis at localhost:\d+ cannot be used: its certificate is not trusted \(self.signed certificate in certificate chain\)\. Name the authority that signed it in tokenizer\.options\.ca\.$/;
+    /^Redis at localhost:\d+ cannot be used: its certificate is not trusted \(self.signed certificate in certificate chain\)\. Name the authority that signed it in tokenizer\.options\.ca\. Where there is none to be had, tokenizer\.options\.verify: false is left: then whoever stands between can read and change sessions\.$/;
 
   refuses([
     ["53: a wrong authority", () => tls({ ca: certificates.otherCa }), "STORE_UNUSABLE", untrusted],
@@ -400,7 +400,7 @@ withTls("TLS at start", () => {
       "plain text where TLS is spoken",
       () => ({ host: "localhost", port: server.port }),
       "STORE_UNAVAILABLE",
-      /^The connection to Redis at localhost:\d+ was lost: .*\. If it expects TLS, set tokenizer\.options\.ssl: true\.$/,
+      /^The connection to Redis at localhost:\d+ was lost: .*\. If it expects TLS, set tokenizer\.options\.ssl: true, or rediss:\/\/ in tokenizer\.url\.$/,
     ],
     [
       "TLS where plain text is spoken",
