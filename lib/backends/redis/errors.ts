@@ -66,11 +66,13 @@ export class ConnectionFailure extends Error {
 
 /**
  * Redis names the arguments of a command that it does not know, and the place in a script where another one failed;
- * Redis 6 puts a minus between that place and the error itself. In protected mode it answers with a page.
+ * Redis 6 puts a minus between that place and the error itself, Redis 7.2 and Valkey leave out the word NOPERM there. In
+ * protected mode it answers with a page.
  */
 function essenceOf(answer: string): string {
   return answer
     .replace(/^(?:ERR Error running script .*?: (?=@user_script))?(?:@user_script: ?\d+: )*-?/, "")
+    .replace(/^ERR ACL failure in script: /, "NOPERM ")
     .replace(/,? with args beginning with.*$/s, "")
     .replace(/ script: [0-9a-f]{40}, on .*$/s, "")
     .replace(/^(DENIED .*?)\. .*$/s, "$1")

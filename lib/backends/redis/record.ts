@@ -81,9 +81,9 @@ export const TRY = script(`
     local refused = type(answer) == 'table' and answer.err
     if refused then
       redis.pcall('DEL', key)
-      -- Redis 7.0 does not name the command that a user may not run, and none names one that it does not know.
+      -- What a user may not run, Redis 7.0 does not name; Redis 7.2 and Valkey name the user. None names what it does not know.
       local said = refused:gsub('^@user_script: ?%d+: %-?', ''):gsub('^ERR ', '')
-      if said:find("can't run this command", 1, true) then
+      if said:find("can't run this command", 1, true) or said:find('permissions to run', 1, true) then
         refused = 'NOPERM this user may not run ' .. command[1]
       elseif not said:find('^%u%u+ ') and not said:upper():find(command[1], 1, true) then
         refused = 'NOCOMMAND ' .. command[1] .. ': ' .. said

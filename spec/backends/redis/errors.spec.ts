@@ -16,6 +16,11 @@ test.each([
   ["NOPERM", "6, from our own trial", "@user_script: 30: -NOPERM The user executing the script can't access the keys"],
   ["OOM", "7", `OOM command not allowed when used memory > 'maxmemory'. script: ${SHA}, on @user_script:27.`],
   ["READONLY", "7", `READONLY You can't write against a read only replica. script: ${SHA}, on @user_script:27.`],
+  [
+    "NOPERM",
+    "7.2",
+    `ERR ACL failure in script: User app has no permissions to run the 'set' command script: ${SHA}, on @user_script:27.`,
+  ],
   ["NOSCRIPT", "any", "NOSCRIPT No matching script. Please use EVAL."],
 ])("%s is known by its word in the text of Redis %s", (word, _release, answer) => {
   const refusal = new Refusal("redis:6379", answer);

@@ -10,7 +10,8 @@ import { makeCertificates, startRedis, withRedis, withTls } from "../../support/
 
 /** Starts on the settings, and asks for a record. */
 async function reach(settings: SettingsInput["tokenizer"]): Promise<void> {
-  const sessions = tokenizer({ tokenizer: { type: "redis", safe_password: "x".repeat(20), ...settings } });
+  const section = { type: "redis", safe_password: "x".repeat(20), store_timeout: 15, ...settings } as const;
+  const sessions = tokenizer({ tokenizer: section });
   try {
     await sessions.ready;
     expect(await sessions.health()).toMatchObject({ ok: true });
