@@ -59,7 +59,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     ["local", "redis", "dynamodb", "module"].map((name) => [
       `backends/${name}`,
       {
-        values: name === "dynamodb" || name === "local" ? ["errors.ts"] : ["errors.ts", "deadline.ts"],
+        values: name === "local" ? ["errors.ts"] : ["errors.ts", "deadline.ts"],
         types: name === "local" ? ["backends/backend.ts"] : ["backends/backend.ts", "settings/settings.ts"],
         why: "opaque text in, opaque text out: a backend knows neither sessions nor credentials, nor another backend",
       },
@@ -82,7 +82,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
 const OPTIONAL: Record<string, { loadedBy: string; types: RegExp }> = {
   redis: { loadedBy: "backends/redis/dialer.ts", types: /^backends\/redis\// },
   "@aws-sdk/client-dynamodb": {
-    loadedBy: "backends/dynamodb/client.ts",
+    loadedBy: "backends/dynamodb/sdk.ts",
     types: /^(backends\/dynamodb\/|cli\/create-table)/,
   },
   libsql: { loadedBy: "backends/local/sqlite.ts", types: /^backends\/local\/sqlite/ },

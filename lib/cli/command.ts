@@ -1,5 +1,5 @@
 /** What a command is, and what all of them share. */
-import type { DynamodbOptions } from "../backends/dynamodb/client.js";
+import type { DynamodbOptions } from "../backends/dynamodb/sdk.js";
 import { TokenizerError } from "../errors.js";
 import { type LoadedSettings, loadSettings } from "../settings/load.js";
 import type { TokenizerSettings } from "../settings/settings.js";

@@ -10,7 +10,7 @@ import { buffer } from "node:stream/consumers";
 import { type CreateTableCommandInput, DynamoDB } from "@aws-sdk/client-dynamodb";
 import { afterAll } from "@jest/globals";
 import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
-import type { DynamodbOptions } from "../../lib/backends/dynamodb/client.js";
+import type { DynamodbOptions } from "../../lib/backends/dynamodb/sdk.js";
 import { shared } from "./shared.js";
 
 /** What every client of these specs says, unless the spec is about that. */
@@ -43,6 +43,7 @@ export interface Reply {
   readonly status: number;
   /** Sent as JSON; a text as it is. */
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** One request, as it arrived. */
@@ -119,7 +120,8 @@ export class DynamodbProxy {
     const reply = typeof fate === "object" ? { ...fate, text: textOf(fate) } : await this.#pass(req, text);
     if (fate === "lose") return;
     if (fate === "cut") return void res.destroy();
-    res.writeHead(reply.status, { "content-type": "application/x-amz-json-1.0" }).end(reply.text);
+    const headers = typeof fate === "object" ? fate.headers : undefined;
+    res.writeHead(reply.status, { "content-type": "application/x-amz-json-1.0", ...headers }).end(reply.text);
   }
 
   #pass(req: IncomingMessage, body: Buffer): Promise<{ status: number; text: string }> {
@@ -212,14 +214,13 @@ export function record(value = "value", expires = Date.now() + 60_000) {
   return { value, version: `version-${++versions}`, expires };
 }
 
-/** What a promise rejects with, as code and message, and how long that took. */
+/** What a promise rejects with, as code, status and message. */
 export async function failureOf(work: Promise<unknown>) {
-  const start = performance.now();
   const error = await work.then(
     (answer) => {
       throw new Error(`It should have failed, and answered ${JSON.stringify(answer)}.`);
     },
     (reason) => reason as Error & { code: string; status: number },
   );
-  return { code: error.code, message: error.message, status: error.status, error, took: performance.now() - start };
+  return { code: error.code, message: error.message, status: error.status, error };
 }

@@ -15,8 +15,12 @@ export class TcpProxy {
   connections = 0;
   /** A port of 127.0.0.1, for connections that come from now on. */
   target: number;
+  /** How many times a client sent something over a connection that was forgotten. */
+  sentInVain = 0;
 
   readonly #open = new Set<Socket>();
+  readonly #clients = new Set<Socket>();
+  readonly #forgotten = new Map<Socket, "reset" | "silence">();
   readonly #server = createServer((socket) => this.#join(socket));
 
   private constructor(target: number) {
@@ -40,6 +44,14 @@ export class TcpProxy {
     for (const socket of this.#open) socket.destroy();
   }
 
+  /**
+   * Forgets the connections that are open now, as a NAT does, without a word: whoever sends something over one of them
+   * later gets a reset, or nothing. New ones work.
+   */
+  forget(answer: "reset" | "silence"): void {
+    for (const client of this.#clients) this.#forgotten.set(client, answer);
+  }
+
   async stop(): Promise<void> {
     this.cut();
     this.#server.close();
@@ -59,7 +71,15 @@ export class TcpProxy {
           other.destroy();
         });
     }
+    this.#clients.add(client);
+    client.once("close", () => this.#clients.delete(client));
     client.on("data", (chunk) => {
+      const answer = this.#forgotten.get(client);
+      if (answer !== undefined) {
+        this.sentInVain++;
+        if (answer === "reset") client.resetAndDestroy();
+        return;
+      }
       this.onRequest(chunk);
       server.write(chunk);
     });

@@ -7,8 +7,9 @@
 import type { PutItemCommandInput, ScanCommandOutput } from "@aws-sdk/client-dynamodb";
 import { TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
-import { type Ask, Conflict, DynamodbConnection, type DynamodbOptions, type Item } from "./client.js";
+import { type Ask, Conflict, DynamodbConnection, type Item } from "./client.js";
 import { notOurs } from "./errors.js";
+import type { DynamodbOptions } from "./sdk.js";
 
 /** The value of `written_by`. */
 export const WRITER = "express-tokenizer";
@@ -40,7 +41,7 @@ export class DynamodbBackend implements Backend {
     this.#options = options;
     this.#table = { TableName: options.table };
     this.#context = context;
-    this.#connection = new DynamodbConnection(options, context.timeout);
+    this.#connection = new DynamodbConnection(options, context.timeout, context.now);
   }
 
   async open(): Promise<void> {
@@ -66,9 +67,12 @@ export class DynamodbBackend implements Backend {
       },
       ReturnValuesOnConditionCheckFailure: "ALL_OLD",
     };
+    // A creation that is late, after a retry that went through, would bring back what was removed meanwhile; and any
+    // other write without a version would undo what somebody else has written.
+    const isRepeatable = typeof expected === "object";
     return this.#connection.run(async (ask) => {
       try {
-        await ask("PutItem", (client, options) => client.putItem(put, options));
+        await ask("PutItem", (client, options) => client.putItem(put, options), isRepeatable);
         return true;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

@@ -1,50 +1,72 @@
-/** The way to DynamoDB: who asks, in which region, and every call over by its deadline. */
+/** The way to DynamoDB: what is tried again, and every call over by its deadline. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AttributeValue, DynamoDB, DynamoDBClientConfig } from "@aws-sdk/client-dynamodb";
-import { storeClosed, TokenizerError } from "../../errors.js";
-import type { TokenizerSettings } from "../../settings/settings.js";
-import { explain, isTransient, noCredentials, noRegion, type Place, standIn, timedOut } from "./errors.js";
-
-/** What the settings say about the way there. */
-export interface DynamodbOptions
-  extends Pick<
-    TokenizerSettings,
-    "aws_region_name" | "profile_name" | "aws_access_key" | "aws_secret_key" | "aws_session_token" | "endpoint"
-  > {
-  readonly table: string;
-}
+import type { AttributeValue, DynamoDB } from "@aws-sdk/client-dynamodb";
+import { within } from "../../deadline.js";
+import { storeClosed } from "../../errors.js";
+import { Connections } from "./connections.js";
+import { explain, isAnswer, isNotAccepted, isTransient, timedOut } from "./errors.js";
+import { type DynamodbOptions, DynamodbSdk } from "./sdk.js";
 
 export type Item = Record<string, AttributeValue>;
 
-/** One request, tried again where that can help. `action` is its name as permissions have it: `GetItem`. */
-export type Ask = <T>(action: string, request: Request<T>) => Promise<T>;
+/**
+ * One request, tried again where that can help.
+ *
+ * @param action its name as permissions have it: `GetItem`
+ * @param isRepeatable whether a try that is late does no harm, when others have been carried out meanwhile. If it does,
+ *   there is another only when the one before is known to be over. Default: true
+ */
+export type Ask = <T>(action: string, request: Request<T>, isRepeatable?: boolean) => Promise<T>;
 
-type Request<T> = (client: DynamoDB, options: { abortSignal: AbortSignal }) => Promise<T>;
+type Request<T> = (client: DynamoDB, options: RequestOptions) => Promise<T>;
+
+interface RequestOptions {
+  readonly abortSignal: AbortSignal;
+  /** Milliseconds; 0: until the deadline. */
+  readonly requestTimeout: number;
+}
+
+/** One `run`. */
+interface Call {
+  readonly abort: AbortController;
+  /** What the last try met, if it met anything. */
+  failure: unknown;
+}
 
 const ATTEMPTS = 3;
 /** A little less than a call may take, so that the reason is there before whoever waits gives up. */
 const PATIENCE = 0.95;
-/** Of the time for a call: what connecting may take, what one answer may take, and the longest first pause before a retry. */
-const PARTS = { connection: 1 / 4, answer: 1 / 2, pause: 1 / 20 };
+/**
+ * Of the time for a call: what connecting may take; what an answer may take, on a new connection and on one that may be
+ * dead; and the longest first pause before a retry.
+ */
+const PARTS = { connection: 1 / 4, answer: 1 / 2, answerOnUsed: 1 / 4, pause: 1 / 20 };
 
 export class DynamodbConnection {
-  readonly #options: DynamodbOptions;
-  /** What one `run` may take, in milliseconds. */
   readonly #timeout: number;
+  readonly #connections: Connections;
+  readonly #sdk: DynamodbSdk;
   readonly #running = new Set<AbortController>();
-  #connecting: Promise<DynamoDB> | undefined;
-  #client: DynamoDB | undefined;
-  #region: string | undefined;
-  #isClosed = false;
 
-  constructor(options: DynamodbOptions, timeout: number) {
-    this.#options = options;
+  /**
+   * @param timeout what one `run` may take, in milliseconds
+   * @param now milliseconds since 1970
+   */
+  constructor(options: DynamodbOptions, timeout: number, now: () => number = Date.now) {
     this.#timeout = timeout;
+    this.#connections = new Connections(now, timeout * PARTS.connection);
+    const transport = { connections: this.#connections, answerTimeout: timeout * PARTS.answer };
+    this.#sdk = new DynamodbSdk(options, transport, now);
   }
 
   /** Known when the first `run` is over. */
   get region(): string | undefined {
-    return this.#region;
+    return this.#sdk.place.region;
+  }
+
+  /** How far the clock of who answered last was ahead of ours, in milliseconds. */
+  get clockLead(): number | undefined {
+    return this.#sdk.clockLead;
   }
 
   /**
@@ -53,74 +75,70 @@ export class DynamodbConnection {
    * @throws TokenizerError, and `Conflict` where a condition did not hold
    */
   async run<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
-    const abort = new AbortController();
-    let failure: unknown;
-    let timer: NodeJS.Timeout | undefined;
-    const over = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(timedOut(this.#timeout, this.#place, failure));
-        abort.abort();
-      }, this.#timeout * PATIENCE);
-    });
-    const ask: Ask = async (action, request) => {
-      const client = await this.#connect();
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await request(client, { abortSignal: abort.signal });
-        } catch (error) {
-          if (isConflict(error)) throw new Conflict(error.Item, attempt > 1);
-          if (abort.signal.aborted) throw storeClosed();
-          failure = error;
-          if (attempt === ATTEMPTS || !isTransient(error)) throw explain(error, action, this.#place);
-        }
-        await sleep(Math.random() * this.#timeout * PARTS.pause * 2 ** (attempt - 1));
-        if (abort.signal.aborted) throw storeClosed();
-      }
+    const call: Call = { abort: new AbortController(), failure: undefined };
+    const ask: Ask = (action, request, isRepeatable = true) => this.#ask(call, action, request, isRepeatable);
+    const late = () => {
+      call.abort.abort();
+      return timedOut(this.#timeout, this.#sdk.place, call.failure);
     };
-    this.#running.add(abort);
+    this.#running.add(call.abort);
     try {
-      return await Promise.race([work(ask), over]);
+      return await within(performance.now() + this.#timeout * PATIENCE, work(ask), late);
     } finally {
-      clearTimeout(timer);
-      this.#running.delete(abort);
+      this.#running.delete(call.abort);
     }
   }
 
   /** Ends what is under way, too. */
   close(): void {
-    this.#isClosed = true;
     for (const abort of this.#running) abort.abort();
-    this.#client?.destroy();
+    this.#sdk.close();
+    this.#connections.close();
   }
 
-  get #place(): Place {
-    return { ...this.#options, region: this.#region, isKnown: this.#client !== undefined };
+  async #ask<T>(call: Call, action: string, request: Request<T>, isRepeatable: boolean): Promise<T> {
+    const client = await this.#sdk.connect();
+    const { signal } = call.abort;
+    const fail = (error: unknown) => explain(error, action, this.#sdk.place);
+    let hasRenewed = false;
+    for (let tries = 1, attempts = 1; ; tries++) {
+      if (signal.aborted) throw storeClosed();
+      const { renewals } = this.#sdk;
+      try {
+        return await request(client, { abortSignal: signal, requestTimeout: this.#patience(isRepeatable) });
+      } catch (error) {
+        if (isConflict(error)) throw new Conflict(error.Item, tries > 1);
+        if (signal.aborted) throw storeClosed();
+        call.failure = error;
+        if (isNotAccepted(error) && !hasRenewed) {
+          hasRenewed = await this.#sdk.renewCredentials(renewals);
+          if (hasRenewed) continue;
+        }
+        if (!isTransient(error)) throw fail(error);
+        if (!this.#isOver(error)) {
+          // One connection was dead, or what answers there is: the others are no better.
+          this.#connections.endIdle();
+          if (!isRepeatable) throw fail(error);
+          // It may have died long ago, which tells nothing of DynamoDB: not counted.
+          if (this.#connections.wasOnUsed(error)) continue;
+        }
+        if (attempts === ATTEMPTS) throw fail(error);
+        await sleep(Math.random() * this.#timeout * PARTS.pause * 2 ** (attempts - 1));
+        attempts++;
+      }
+    }
   }
 
-  /** One for all who wait; after a failure the next one tries again. */
-  #connect(): Promise<DynamoDB> {
-    if (this.#isClosed) throw storeClosed();
-    this.#connecting ??= this.#makeClient().catch((error: unknown) => {
-      this.#connecting = undefined;
-      throw error;
-    });
-    return this.#connecting;
+  /** How long to wait for an answer, in milliseconds. */
+  #patience(isRepeatable: boolean): number {
+    this.#connections.endOld();
+    if (!isRepeatable) return 0;
+    return this.#timeout * (this.#connections.hasIdle ? PARTS.answerOnUsed : PARTS.answer);
   }
 
-  async #makeClient(): Promise<DynamoDB> {
-    const { DynamoDB } = await loadPackage();
-    const client = new DynamoDB(clientConfig(this.#options, this.#timeout));
-    this.#region = await client.config.region().catch((error: unknown) => {
-      throw noRegion(this.#options, error);
-    });
-    const credentials = await client.config.credentials().catch((error: unknown) => {
-      throw noCredentials(error, this.#options);
-    });
-    refuseStandIn(this.#options, credentials);
-    // After the last wait: what was closed meanwhile must not open again.
-    if (this.#isClosed) throw storeClosed();
-    this.#client = client;
-    return client;
+  /** Whether a request that failed cannot be carried out later. */
+  #isOver(error: unknown): boolean {
+    return isAnswer(error) || this.#connections.wasUnsent(error);
   }
 }
 
@@ -128,7 +146,7 @@ export class DynamodbConnection {
 export class Conflict extends Error {
   /**
    * @param item what is stored: DynamoDB tells, when asked; not every emulator does
-   * @param isRetry whether an earlier try had no answer, and may have been carried out
+   * @param isRetry whether an earlier try failed, and may have been carried out all the same
    */
   constructor(
     readonly item: Item | undefined,
@@ -140,50 +158,4 @@ export class Conflict extends Error {
 
 function isConflict(error: unknown): error is { readonly Item?: Item } {
   return error instanceof Error && error.name === "ConditionalCheckFailedException";
-}
-
-function clientConfig(options: DynamodbOptions, timeout: number): DynamoDBClientConfig {
-  const { profile_name: profile, aws_access_key: id, aws_secret_key: secret, aws_session_token: token } = options;
-  // The SDK knows the first of the two, and the profile's.
-  const region = options.aws_region_name ?? (process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || undefined);
-  return {
-    ...(region === undefined ? {} : { region }),
-    ...(profile === undefined ? {} : { profile }),
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    ...(id !== undefined && secret !== undefined
-      ? { credentials: { accessKeyId: id, secretAccessKey: secret, ...(token && { sessionToken: token }) } }
-      : {}),
-    // We try again ourselves: the SDK's pauses, seconds after throttling, would use up the whole time.
-    retryStrategy: { retry: (next, args) => next(args) },
-    requestHandler: {
-      connectionTimeout: timeout * PARTS.connection,
-      requestTimeout: timeout * PARTS.answer,
-      // Without it the SDK would only warn.
-      throwOnRequestTimeout: true,
-      // The SDK's own line on the console about a full pool: our error says it.
-      socketAcquisitionWarningTimeout: timeout * 2,
-    },
-  };
-}
-
-/** The SDK tells of each source that credentials went through. */
-function refuseStandIn(options: DynamodbOptions, credentials: object): void {
-  const { profile_name: profile } = options;
-  const { $source = {} } = credentials as { $source?: object };
-  const sources = Object.keys($source);
-  if (profile === undefined || sources.length === 0 || sources.some((name) => name.includes("PROFILE"))) return;
-  throw standIn(options);
-}
-
-async function loadPackage(): Promise<typeof import("@aws-sdk/client-dynamodb")> {
-  try {
-    return await import("@aws-sdk/client-dynamodb");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
-    throw new TokenizerError(
-      "PACKAGE_MISSING",
-      "tokenizer.type: dynamodb needs a package that is not installed: npm install @aws-sdk/client-dynamodb",
-      { cause },
-    );
-  }
 }

@@ -5,7 +5,10 @@ import { TokenizerError } from "../../errors.js";
 export interface Place {
   readonly table: string;
   readonly region?: string | undefined;
+  /** Another address than the region's own, if somebody set one. */
   readonly endpoint?: string | undefined;
+  /** `host:port` that was asked, where it is not the region's own. */
+  readonly host?: string | undefined;
   readonly profile_name?: string | undefined;
   readonly aws_access_key?: string | undefined;
   /** Whether credentials were found. */
@@ -31,7 +34,7 @@ const THROTTLED: ReadonlySet<string> = new Set([
 /** All other actions are those of `create-table`. */
 const IN_SERVICE: ReadonlySet<string> = new Set(["GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan"]);
 
-/** The service does not know who asks. Its answer may quote the request, session token included. */
+/** The service does not know who asks, or not any more. Its answer may quote the request, session token included. */
 const NOT_ACCEPTED: ReadonlySet<string> = new Set([
   "ExpiredToken",
   "ExpiredTokenException",
@@ -62,6 +65,18 @@ export function isTransient(error: unknown): boolean {
   return THROTTLED.has(name) || status >= 500 || name === "TimeoutError" || code in REASONS || !!clockSkewCorrected;
 }
 
+/** DynamoDB itself does not answer so. Who does, stands in between, and may still be passing the request on. */
+const OF_GATEWAYS: ReadonlySet<number | undefined> = new Set([502, 504]);
+
+/** Whether DynamoDB answered. */
+export function isAnswer(error: unknown): boolean {
+  const { $fault, $metadata } = error as SdkError;
+  return $fault !== undefined && !OF_GATEWAYS.has($metadata?.httpStatusCode);
+}
+
+/** Whether the service did not know who asked. */
+export const isNotAccepted = (error: unknown): boolean => NOT_ACCEPTED.has((error as SdkError).name);
+
 /** The error that callers get. */
 export function explain(error: unknown, action: string, place: Place): TokenizerError {
   if (error instanceof TokenizerError) return error;
@@ -78,10 +93,10 @@ export function explain(error: unknown, action: string, place: Place): Tokenizer
   if (name === "TimeoutError" && !(code && code in REASONS))
     return new TokenizerError("STORE_TIMEOUT", notAnswered(place), { cause: error });
   // Half an answer, or none of DynamoDB's, is quoted by these: neither told nor kept as the cause.
-  const isAnswer = $response !== undefined && $fault === undefined;
-  const cause = isAnswer ? undefined : error;
+  const isOthers = $response !== undefined && $fault === undefined;
+  const cause = isOthers ? undefined : error;
   if (code !== undefined) return explainNetwork(code, place, cause);
-  const reason = isAnswer ? "its answer could not be understood" : name;
+  const reason = isOthers ? "its answer could not be understood" : name;
   return new TokenizerError("STORE_UNAVAILABLE", `DynamoDB failed at ${action}: ${reason}.`, { cause });
 }
 
@@ -101,6 +116,11 @@ export function noRegion({ profile_name: profile }: Place, cause: unknown): Toke
     `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file (~/.aws/config).`,
     cause,
   );
+}
+
+/** @param setBy a setting, or a variable of the environment */
+export function noUrl(setBy: string): TokenizerError {
+  return unusable(`${setBy} is no URL: it must begin with http:// or https://, as in http://localhost:8000.`);
 }
 
 /** Nobody is named who could ask, or who is named is not there. */
@@ -172,8 +192,7 @@ function whoAsks({ profile_name: profile, aws_access_key: id, endpoint }: Place)
     : "Check tokenizer.aws_access_key, aws_secret_key and aws_session_token.";
 }
 
-const at = ({ endpoint, region }: Place): string =>
-  endpoint === undefined ? `DynamoDB in ${region}` : `DynamoDB at ${new URL(endpoint).host}`;
+const at = ({ host, region }: Place): string => (host === undefined ? `DynamoDB in ${region}` : `DynamoDB at ${host}`);
 
 const tableOf = ({ table }: Place): string => `the table ${table}`;
 

