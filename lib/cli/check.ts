@@ -34,7 +34,7 @@ The exit code is 0 when all of that works, also with warnings.`,
       warner(io)(message);
     };
     const settings = readSettings(values, io, warn);
-    for (const weakness of weaknessesOf(settings)) warn(weakness);
+    for (const weakness of weaknessesOf(settings, io.env)) warn(weakness);
     const rows = settingsInForce(settings, io.env);
     if (!values.json) printSettings(rows, io);
 

@@ -1,5 +1,6 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
 import { resolve } from "node:path";
+import { type Endpoint, findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
 import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
 import { nameOf } from "../backends/redis/address.js";
@@ -44,12 +45,14 @@ function redisPlace(settings: TokenizerSettings): string {
 }
 
 function dynamodbPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
-  const { table, aws_region_name, endpoint } = settings;
+  const { table, aws_region_name } = settings;
   const region = aws_region_name ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || "the profile's region");
+  const endpoint = findEndpoint(settings, env);
   const at = endpoint === undefined ? "" : `, by way of ${withoutLogin(endpoint)}`;
   return `the DynamoDB table ${table} in ${region}${at}`;
 }
 
-function withoutLogin(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : "an endpoint that is no URL";
+function withoutLogin({ url, setBy }: Endpoint): string {
+  if (!isHttpUrl(url)) return `${setBy}, which is no URL`;
+  return `${new URL(url).origin}${setBy.startsWith("AWS_") ? ` (${setBy})` : ""}`;
 }

@@ -1,9 +1,10 @@
 /** What the settings allow, and `check` advises against. Loading warns of weak secrets already. */
+import { findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
 import type { RedisOptions, Settings, TokenizerSettings } from "../settings/settings.js";
 import { redisServers } from "./place.js";
 
-export function weaknessesOf({ tokenizer }: Settings): readonly string[] {
-  return [...ofRedis(tokenizer), ...ofDynamodb(tokenizer), ...ofCookie(tokenizer)];
+export function weaknessesOf({ tokenizer }: Settings, env: NodeJS.ProcessEnv): readonly string[] {
+  return [...ofRedis(tokenizer), ...ofDynamodb(tokenizer, env), ...ofCookie(tokenizer)];
 }
 
 function ofRedis(settings: TokenizerSettings): readonly string[] {
@@ -30,11 +31,12 @@ function ofRedis(settings: TokenizerSettings): readonly string[] {
   return weaknesses;
 }
 
-function ofDynamodb({ type, endpoint }: TokenizerSettings): readonly string[] {
-  if (type !== "dynamodb" || !endpoint || !URL.canParse(endpoint)) return [];
-  const { protocol, hostname, host } = new URL(endpoint);
+function ofDynamodb(settings: TokenizerSettings, env: NodeJS.ProcessEnv): readonly string[] {
+  const endpoint = settings.type === "dynamodb" ? findEndpoint(settings, env) : undefined;
+  if (!endpoint || !isHttpUrl(endpoint.url)) return [];
+  const { protocol, hostname, host } = new URL(endpoint.url);
   if (protocol !== "http:" || isThisMachine(hostname)) return [];
-  return [`tokenizer.endpoint is plain HTTP: sessions travel to ${host} in plain text. Use https:// there.`];
+  return [`${endpoint.setBy} is plain HTTP: sessions travel to ${host} in plain text. Use https:// there.`];
 }
 
 function ofCookie({ cookie }: TokenizerSettings): readonly string[] {

@@ -118,6 +118,13 @@ function requireTable({ tokenizer }: Draft): readonly Finding[] {
     : [];
 }
 
+function checkEndpoint({ tokenizer }: Draft): readonly Finding[] {
+  const { type, endpoint } = tokenizer;
+  return type === "dynamodb" && typeof endpoint === "string" && !URL.canParse(endpoint)
+    ? [{ at: ["tokenizer", "endpoint"], message: "is no URL; write it as in http://localhost:8000" }]
+    : [];
+}
+
 function checkCookie({ tokenizer }: Draft): readonly Finding[] {
   const { name, secure, same_site: sameSite, domain, path } = sectionOf(tokenizer.cookie);
   if (sameSite === "none" && secure === false) {
@@ -163,4 +170,5 @@ const RULES: readonly Rule[] = [
   ({ tokenizer }) => checkRedis(tokenizer),
   requireTable,
   checkAwsKeys,
+  checkEndpoint,
 ];

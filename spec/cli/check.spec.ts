@@ -228,10 +228,22 @@ describe("the settings in force", () => {
       "the DynamoDB table one in x, by way of http://localhost:8000",
     ],
     [
+      "the environment's endpoint",
+      { type: "dynamodb", table: "one", aws_region_name: "x" },
+      { AWS_ENDPOINT_URL: "http://me:secret@localhost:8000" },
+      "the DynamoDB table one in x, by way of http://localhost:8000 (AWS_ENDPOINT_URL)",
+    ],
+    [
       "an endpoint that is no URL",
-      { type: "dynamodb", table: "one", aws_region_name: "x", endpoint: "http://a:b:c" },
-      {},
-      "the DynamoDB table one in x, by way of an endpoint that is no URL",
+      { type: "dynamodb", table: "one", aws_region_name: "x" },
+      { AWS_ENDPOINT_URL_DYNAMODB: "localhost:8000" },
+      "the DynamoDB table one in x, by way of AWS_ENDPOINT_URL_DYNAMODB, which is no URL",
+    ],
+    [
+      "the environment's endpoint, when it is not to be used",
+      { type: "dynamodb", table: "one", aws_region_name: "x" },
+      { AWS_ENDPOINT_URL: "http://localhost:8000", AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" },
+      "the DynamoDB table one in x",
     ],
   ] as [string, Place, NodeJS.ProcessEnv, string][])("the place: %s", async (_name, settings, env, place) => {
     expect((await toldOf(settings, env)).shown.place).toBe(place);
@@ -350,8 +362,14 @@ describe("what is weak is warned of", () => {
     ["cookie.secure: false", { type: "local", cookie: { secure: false } }, ["tokenizer.cookie.secure is false"]],
     ["a short password", { type: "local", safe_password: "short" }, ["tokenizer.safe_password is shorter than 16"]],
     ["nothing", { type: "local" }, []],
-  ] as [string, Place, string[]][])("%s", async (_name, settings, expected) => {
-    const { warnings } = await toldOf(settings);
+    [
+      "a plain endpoint elsewhere, by the environment",
+      { type: "dynamodb", table: "one" },
+      ["AWS_ENDPOINT_URL is plain HTTP: sessions travel to dynamodb.example.com"],
+      { AWS_ENDPOINT_URL: "http://dynamodb.example.com" },
+    ],
+  ] as [string, Place, string[], NodeJS.ProcessEnv?][])("%s", async (_name, settings, expected, env = {}) => {
+    const { warnings } = await toldOf(settings, env);
     expect(warnings).toEqual(expected.map((start) => expect.stringContaining(`Warning: ${start}`)));
   });
 

@@ -508,6 +508,12 @@ describe("keys that must stand together, or must not", () => {
     ["42 keys beside a profile", dynamodb({ ...keys, profile_name: "p" }), "profile_name", "stands beside keys"],
     ["42 a token without keys", dynamodb({ aws_session_token: "x" }), "aws_session_token", "without the keys"],
     ["no table", { type: "dynamodb" }, "table", "is missing; with type: dynamodb it names the table"],
+    [
+      "an endpoint that is no URL",
+      dynamodb({ endpoint: "http://a:b:c" }),
+      "endpoint",
+      "is no URL; write it as in http",
+    ],
     ["no module", { type: "module" }, "module", "is missing (The backend's module, with type: module)"],
     ["a port in the host", redis({}, { host: "a.b:6390" }), "host", 'found the text "a.b:6390"; give the port in'],
     ["a port behind an address", redis({}, { host: "[::1]:6390" }), "host", "give the port in tokenizer.port"],

@@ -7,7 +7,7 @@ export interface Place {
   readonly region?: string | undefined;
   /** Another address than the region's own, if somebody set one. */
   readonly endpoint?: string | undefined;
-  /** `host:port` that was asked, where it is not the region's own. */
+  /** `host:port` that was asked, or would be. */
   readonly host?: string | undefined;
   readonly profile_name?: string | undefined;
   readonly aws_access_key?: string | undefined;
@@ -23,6 +23,10 @@ interface SdkError extends Error {
   readonly $response?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean };
 }
+
+/** AWS's own addresses of a region. An interface endpoint of a VPC has one of its own. */
+const OF_AWS =
+  /^(dynamodb(-fips)?|\d{12}\.ddb)\.[\w-]+\.(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$/;
 
 const THROTTLED: ReadonlySet<string> = new Set([
   "ProvisionedThroughputExceededException",
@@ -47,6 +51,9 @@ const NOT_ACCEPTED: ReadonlySet<string> = new Set([
   "SignatureDoesNotMatch",
   "UnrecognizedClientException",
 ]);
+
+/** The clock of who asks is wrong: beyond what the SDK corrects. */
+const TOO_SKEWED: ReadonlySet<string> = new Set(["RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"]);
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -82,6 +89,10 @@ export function explain(error: unknown, action: string, place: Place): Tokenizer
   if (error instanceof TokenizerError) return error;
   const { name, message, code, $fault, $response } = error as SdkError;
   if (NOT_ACCEPTED.has(name)) return unusable(`AWS did not accept the credentials (${name}). ${whoAsks(place)}`);
+  if (TOO_SKEWED.has(name))
+    return unusable(
+      `AWS did not accept the time of the request (${name}). Set the clock of this machine right, and let NTP keep it so.`,
+    );
   if (name === "CredentialsProviderError") return noCredentials(error, place);
   const refused = refusals[name]?.(action, place, message);
   if (refused !== undefined) return unusable(refused, error);
@@ -141,7 +152,7 @@ export function timedOut(milliseconds: number, place: Place, failure: unknown): 
   const within = `within ${Number((milliseconds / 1000).toFixed(3))} seconds`;
   const last = failure === undefined ? "" : ` (the last try: ${lastTry(failure)})`;
   const text = place.isKnown
-    ? `${at(place)} did not answer ${within}${last}.`
+    ? `${nameOf(place)} did not answer ${within}${last}.`
     : `AWS did not say ${within} who asks. ${whoAsks(place)}`;
   return new TokenizerError("STORE_TIMEOUT", text);
 }
@@ -155,7 +166,7 @@ export function notOurs({ table }: Place): TokenizerError {
 
 const refusals: Readonly<Record<string, (action: string, place: Place, message: string) => string>> = {
   ResourceNotFoundException: (_action, place) =>
-    `${at(place)} has no table ${place.table}, or it is not active yet. Make it: npx express-tokenizer create-table`,
+    `${nameOf(place)} has no table ${place.table}, or it is not active yet. Make it: npx express-tokenizer create-table`,
   AccessDeniedException: (action, place) => {
     const told = `The permission dynamodb:${action} on ${tableOf(place)} is missing`;
     return IN_SERVICE.has(action)
@@ -172,10 +183,10 @@ const refusals: Readonly<Record<string, (action: string, place: Place, message: 
 
 function explainNetwork(code: string, place: Place, cause: unknown): TokenizerError {
   if (/CERT|SIGNED|^ERR_(TLS|SSL|OSSL)/.test(code)) {
-    const text = `${at(place)} cannot be trusted (${code}). If its certificate is signed by an authority of your own, name that in NODE_EXTRA_CA_CERTS.`;
+    const text = `${nameOf(place)} cannot be trusted (${code}). If its certificate is signed by an authority of your own, name that in NODE_EXTRA_CA_CERTS.`;
     return unusable(text, cause);
   }
-  const text = `${at(place)} cannot be reached: ${REASONS[code] ?? code}.`;
+  const text = `${nameOf(place)} cannot be reached: ${REASONS[code] ?? code}.`;
   return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
 }
 
@@ -192,11 +203,13 @@ function whoAsks({ profile_name: profile, aws_access_key: id, endpoint }: Place)
     : "Check tokenizer.aws_access_key, aws_secret_key and aws_session_token.";
 }
 
-const at = ({ host, region }: Place): string => (host === undefined ? `DynamoDB in ${region}` : `DynamoDB at ${host}`);
+/** What was asked, by the name that people know it by. */
+export const nameOf = ({ host, region }: Pick<Place, "host" | "region">): string =>
+  host === undefined || OF_AWS.test(host) ? `DynamoDB in ${region}` : `DynamoDB at ${host}`;
 
 const tableOf = ({ table }: Place): string => `the table ${table}`;
 
-const notAnswered = (place: Place): string => `${at(place)} did not answer in time.`;
+const notAnswered = (place: Place): string => `${nameOf(place)} did not answer in time.`;
 
 const firstLine = (message: string): string => message.replace(/\n.*$/s, "").replace(/[.\s]+$/, "");
 

@@ -31,10 +31,6 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** Credentials are not read again sooner than this after the last time: who makes them may be slow. Milliseconds. */
 const RENEWAL_INTERVAL = 1000;
 
-/** AWS's own addresses of a region. An interface endpoint of a VPC has one of its own. */
-const OF_AWS =
-  /^(dynamodb(-fips)?|\d{12}\.ddb)\.[\w-]+\.(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$/;
-
 export class DynamodbSdk {
   readonly #options: DynamodbOptions;
   readonly #now: () => number;
@@ -59,12 +55,12 @@ export class DynamodbSdk {
   /** As far as it is known. */
   get place(): Place {
     const endpoint = findEndpoint(this.#options, process.env);
-    const host = this.#asked ?? (endpoint && isHttpUrl(endpoint.url) ? new URL(endpoint.url).host : undefined);
+    const expected = endpoint && isHttpUrl(endpoint.url) ? new URL(endpoint.url).host : undefined;
     return {
       ...this.#options,
       endpoint: endpoint?.url,
       region: this.#region,
-      host: host && OF_AWS.test(host) ? undefined : host,
+      host: this.#asked ?? expected,
       isKnown: this.#client !== undefined,
     };
   }

@@ -1,15 +1,15 @@
 import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { DynamoDB } from "@aws-sdk/client-dynamodb";
 import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { nameOf } from "../../../lib/backends/dynamodb/errors.js";
 import type { DynamodbOptions } from "../../../lib/backends/dynamodb/sdk.js";
 import { tokenizer } from "../../../lib/tokenizer.js";
+import { configureAws, isolateAws, startKeyServer } from "../../support/aws-environment.js";
 import {
   atTheEnd,
   clientOf,
@@ -32,23 +32,10 @@ beforeAll(async () => {
   table = await makeTable(client);
 });
 
-/** Nothing of the machine's own AWS configuration; the files are new ones for each spec, which the SDK has not read yet. */
 beforeEach(() => {
   dynamodb.forget();
-  const folder = mkdtempSync(join(tmpdir(), "express-tokenizer-aws-"));
-  atTheEnd(() => rmSync(folder, { recursive: true, force: true }));
-  for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name];
-  Object.assign(process.env, {
-    AWS_CONFIG_FILE: join(folder, "config"),
-    AWS_SHARED_CREDENTIALS_FILE: join(folder, "credentials"),
-    AWS_EC2_METADATA_DISABLED: "true",
-  });
+  isolateAws();
 });
-
-function configure({ config = "", credentials = "" }): void {
-  writeFileSync(process.env.AWS_CONFIG_FILE as string, config);
-  writeFileSync(process.env.AWS_SHARED_CREDENTIALS_FILE as string, credentials);
-}
 
 type Way = Partial<DynamodbOptions>;
 
@@ -64,19 +51,6 @@ function signedBy() {
   return { id, region, token: headers["x-amz-security-token"] };
 }
 
-/** Gives keys to whoever asks, as the agent of a container does; `slow`: only when the specs are over. */
-async function startKeyServer(AccessKeyId: string, { slow = false } = {}): Promise<string> {
-  const Expiration = new Date(Date.now() + 3_600_000).toISOString();
-  const keys = JSON.stringify({ AccessKeyId, SecretAccessKey: "container", Token: "token", Expiration });
-  const server = createServer((_req, res) => {
-    if (slow) atTheEnd(() => res.end(keys));
-    else res.end(keys);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  atTheEnd(() => new Promise((resolve) => server.close(resolve)));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 const REGION: Way = { aws_region_name: "eu-central-1" };
 const KEYS: Way = { aws_access_key: "AKIDKEYS", aws_secret_key: "secret of the keys" };
 const CREDENTIALS =
@@ -90,19 +64,19 @@ describe("who asks", () => {
   });
 
   test("the SDK's own chain: the default profile", async () => {
-    configure({ credentials: CREDENTIALS });
+    configureAws({ credentials: CREDENTIALS });
     await open(REGION);
     expect(signedBy()).toEqual({ id: "AKIDDEFAULT", region: "eu-central-1", token: undefined });
   });
 
   test("the SDK's own chain: a container's role", async () => {
-    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = await startKeyServer("AKIDROLE");
+    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = (await startKeyServer("AKIDROLE")).url;
     await open(REGION);
     expect(signedBy()).toEqual({ id: "AKIDROLE", region: "eu-central-1", token: "token" });
   });
 
   test("profile_name, whatever the environment says", async () => {
-    configure({ credentials: CREDENTIALS });
+    configureAws({ credentials: CREDENTIALS });
     process.env.AWS_PROFILE = "default";
     await open({ ...REGION, profile_name: "work" });
     expect(signedBy()).toEqual({ id: "AKIDWORK", region: "eu-central-1", token: "worktoken" });
@@ -127,7 +101,7 @@ describe("who asks", () => {
     ],
     ["a profile that is not there", { profile_name: "wrok" }, "Check the profile wrok of tokenizer.profile_name."],
   ])("%s is refused", async (_name, way, advice) => {
-    configure({ credentials: CREDENTIALS.replace("default", "other") });
+    configureAws({ credentials: CREDENTIALS.replace("default", "other") });
     const { code, message } = await failureOf(open({ ...REGION, ...way }));
     expect(code).toBe("STORE_UNUSABLE");
     expect(message).toMatch(/^There are no AWS credentials to use \(.+\)\. /);
@@ -143,8 +117,8 @@ describe("who asks", () => {
   });
 
   test("a profile that is not there is not replaced by the machine's role", async () => {
-    configure({ credentials: CREDENTIALS });
-    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = await startKeyServer("AKIDROLE");
+    configureAws({ credentials: CREDENTIALS });
+    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = (await startKeyServer("AKIDROLE")).url;
     const { code, message } = await failureOf(open({ ...REGION, profile_name: "wrok" }));
     expect({ code, message }).toEqual({
       code: "STORE_UNUSABLE",
@@ -155,11 +129,11 @@ describe("who asks", () => {
   });
 
   test("a role that gives none: told by the error's name, not its words", async () => {
-    configure({
+    configureAws({
       config: "[profile work]\nrole_arn=arn:aws:iam::123456789012:role/app\nsource_profile=base\nregion=eu-west-1\n",
       credentials: "[base]\naws_access_key_id=AKIDBASE\naws_secret_access_key=secret-of-base\n",
     });
-    process.env.AWS_ENDPOINT_URL_STS = await startKeyServer("AKIDROLE");
+    process.env.AWS_ENDPOINT_URL_STS = (await startKeyServer("AKIDROLE")).url;
     const { code, message, error } = await failureOf(open({ profile_name: "work" }));
     expect(code).toBe("STORE_UNUSABLE");
     expect(message).toMatch(
@@ -169,7 +143,7 @@ describe("who asks", () => {
   });
 
   test("credentials that do not come in time: told as such", async () => {
-    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = await startKeyServer("AKIDROLE", { slow: true });
+    process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI = (await startKeyServer("AKIDROLE", { slow: true })).url;
     const { code, message } = await failureOf(open(REGION, 300));
     expect({ code, message }).toEqual({
       code: "STORE_TIMEOUT",
@@ -196,7 +170,7 @@ describe("in which region", () => {
     ["the environment's profile's", KEYS, { AWS_PROFILE: "work" }, "sa-east-1"],
     ["the default profile's", KEYS, {}, "ap-south-1"],
   ] as [string, Way, object, string][])("%s", async (_name, way, env, region) => {
-    configure({ config: WORK, credentials: CREDENTIALS });
+    configureAws({ config: WORK, credentials: CREDENTIALS });
     Object.assign(process.env, env);
     await open(way);
     expect(signedBy().region).toBe(region);
@@ -206,7 +180,7 @@ describe("in which region", () => {
     [KEYS, "a profile with a region"],
     [{ profile_name: "work" }, "the profile work, with a region,"],
   ])("none is refused: %j", async (way, ofProfile) => {
-    configure({ credentials: CREDENTIALS });
+    configureAws({ credentials: CREDENTIALS });
     const { code, message } = await failureOf(open(way));
     expect({ code, message }).toEqual({
       code: "STORE_UNUSABLE",
@@ -224,6 +198,74 @@ describe("in which region", () => {
       code: "STORE_UNUSABLE",
       message: expect.stringMatching(/^DynamoDB needs a region\. Set tokenizer\.aws_region_name, /),
     });
+  });
+});
+
+describe("at which address", () => {
+  const host = () => new URL(dynamodb.endpoint).host;
+  const way = { ...REGION, ...KEYS };
+  /** No `endpoint` in the settings. */
+  const openThere = (options: Way = way) => makeBackend({ table: "no-such-table", ...options }).backend.open();
+
+  test.each([
+    ["AWS_ENDPOINT_URL", () => ({ AWS_ENDPOINT_URL: dynamodb.endpoint })],
+    [
+      "AWS_ENDPOINT_URL_DYNAMODB, before the other",
+      () => ({ AWS_ENDPOINT_URL_DYNAMODB: dynamodb.endpoint, AWS_ENDPOINT_URL: "http://127.0.0.1:1" }),
+    ],
+    ["endpoint_url of the profile that AWS_PROFILE names", () => ({ AWS_PROFILE: "work" })],
+    ["endpoint_url of DynamoDB in that profile's services", () => ({ AWS_PROFILE: "services" })],
+  ] as [string, () => object][])("%s: errors name what was asked", async (_name, env) => {
+    const services = `[profile services]\nservices=mine\n[services mine]\ndynamodb =\n  endpoint_url=${dynamodb.endpoint}\n`;
+    configureAws({ config: `[profile work]\nendpoint_url=${dynamodb.endpoint}\n${services}` });
+    Object.assign(process.env, env());
+    const { code, message } = await failureOf(openThere());
+    expect([code, message]).toEqual([
+      "STORE_UNUSABLE",
+      `DynamoDB at ${host()} has no table no-such-table, or it is not active yet. Make it: npx express-tokenizer create-table`,
+    ]);
+  });
+
+  test("the settings' endpoint comes before all of them", async () => {
+    process.env.AWS_ENDPOINT_URL_DYNAMODB = "http://127.0.0.1:1";
+    await open(way);
+    expect(dynamodb.actions).toEqual(["GetItem"]);
+  });
+
+  test("the default profile's is not taken for that of profile_name", async () => {
+    configureAws({ config: `[default]\nendpoint_url=${dynamodb.endpoint}\n`, credentials: CREDENTIALS });
+    // The SDK's name for an emulator on port 8000, whether or not there is one.
+    await openThere({ aws_region_name: "local", profile_name: "work" }).catch(() => {});
+    expect(dynamodb.actions).toEqual([]);
+  });
+
+  test.each(["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])("%s that is no URL is refused", async (name) => {
+    for (const text of ["localhost:8000", "dynamodb", "http://a:b:c"]) {
+      process.env[name] = text;
+      expect(await failureOf(openThere())).toMatchObject({
+        code: "STORE_UNUSABLE",
+        message: `${name} is no URL: it must begin with http:// or https://, as in http://localhost:8000.`,
+      });
+    }
+  });
+
+  test("nobody to ask as: an emulator by the environment takes any keys, too", async () => {
+    process.env.AWS_ENDPOINT_URL = dynamodb.endpoint;
+    expect((await failureOf(openThere(REGION))).message).toMatch(/An emulator takes any keys\.$/);
+  });
+
+  test.each([
+    ["dynamodb.eu-central-1.amazonaws.com", "DynamoDB in eu-central-1"],
+    ["123456789012.ddb.eu-central-1.amazonaws.com", "DynamoDB in eu-central-1"],
+    ["dynamodb.cn-north-1.amazonaws.com.cn", "DynamoDB in cn-north-1"],
+    ["dynamodb-fips.us-gov-west-1.amazonaws.com", "DynamoDB in us-gov-west-1"],
+    ["dynamodb.eu-central-1.api.aws", "DynamoDB in eu-central-1"],
+    [
+      "vpce-1-2.dynamodb.eu-central-1.vpce.amazonaws.com",
+      "DynamoDB at vpce-1-2.dynamodb.eu-central-1.vpce.amazonaws.com",
+    ],
+  ])("%s is told as %s", (asked, told) => {
+    expect(nameOf({ host: asked, region: told.split(" ").at(-1) })).toBe(told);
   });
 });
 
