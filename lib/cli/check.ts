@@ -1,10 +1,11 @@
 /** `check`: the settings in force, and whether and how fast the backend does all that the application asks of it. */
 import { reasonOf } from "../backends/module/factory.js";
 import { makeBackend } from "../backends/open.js";
-import { type Command, type Io, jsonOption, readSettings, settingsOption, warner } from "./command.js";
+import { type Command, type Io, jsonOption, readSettings, settingsOption, warner, withTable } from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
 import { type Row, settingsInForce } from "./settings-in-force.js";
 import { columns, counted } from "./text.js";
+import { ttlWeakness } from "./ttl.js";
 import { weaknessesOf } from "./weaknesses.js";
 
 /** The columns of the two tables. */
@@ -18,7 +19,8 @@ export const check: Command = {
   description: `Checks the settings and prints those in force; of secrets it says only whether they are set. Then it reaches the
 store, writes, reads, touches and removes a record of its own ${ROUNDS} times, and reads a page of the list of all records.
 So every permission that the application needs is tried, and one that is missing is named. Sessions are not touched.
-What is weak in the settings is warned of.
+What is weak in the settings is warned of, and a DynamoDB table whose TTL is off, if whoever runs this may ask for that
+(dynamodb:DescribeTimeToLive; the application need not).
 
 The exit code is 0 when all of that works, also with warnings.`,
   options: { ...settingsOption, ...jsonOption },
@@ -41,6 +43,10 @@ The exit code is 0 when all of that works, also with warnings.`,
     const timeout = settings.tokenizer.store_timeout * 1000;
     const timings = await measure(makeBackend(settings, { now: Date.now, timeout, warn }), io);
     if (settings.tokenizer.type === "module") tellCauses(timings);
+    if (settings.tokenizer.type === "dynamodb" && timings.every(isFine)) {
+      const weakness = await ttlWeakness(withTable(settings.tokenizer), timeout);
+      if (weakness !== undefined) warn(weakness);
+    }
     if (values.json) printJson(rows, timings, warnings, io);
     else printTimings(timings, warnings, io);
     for (const { operation, error } of timings) if (error !== undefined) io.tell(`${operation}: ${error}`);

@@ -109,7 +109,8 @@ export function dynamodbSettings(values: Values, io: Io): DynamodbOptions {
   return withTable(readSettings(values, io).tokenizer);
 }
 
-function withTable(section: TokenizerSettings): DynamodbOptions {
+/** @throws TokenizerError `SETTINGS_INVALID` where they are those of another backend */
+export function withTable(section: TokenizerSettings): DynamodbOptions {
   const { type, table } = section;
   if (type === "dynamodb" && table !== undefined) return { ...section, table };
   const message = `found ${type}; this command is for the table of type: dynamodb`;

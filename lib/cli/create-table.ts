@@ -6,9 +6,8 @@ import { type Ask, DynamodbConnection, type Item } from "../backends/dynamodb/cl
 import { isMissingTable, isUnknownAction } from "../backends/dynamodb/errors.js";
 import { TokenizerError } from "../errors.js";
 import { type Command, dynamodbSettings, type Io, settingsOption } from "./command.js";
+import { readTtl, TTL_ATTRIBUTE } from "./ttl.js";
 
-/** The attribute that DynamoDB's TTL goes by. */
-const TTL_ATTRIBUTE = "expires";
 /** One request's time, and the table's until it is active. Milliseconds. */
 const REQUEST_TIMEOUT = 20_000;
 const ACTIVE_TIMEOUT = 300_000;
@@ -140,7 +139,7 @@ class TableMaker {
 
   /** Answers whether what expires will be dropped. */
   async #switchTtlOn(): Promise<boolean> {
-    const { status, attribute } = await this.#ttl();
+    const { status, attribute } = await readTtl(this.#connection, this.#table);
     if (status === "DISABLED") {
       if (await this.#updateTtl()) this.#io.print(`TTL is switched on, by the attribute ${TTL_ATTRIBUTE}.`);
       else this.#io.tell("This server is an emulator without TTL: what has expired stays in the table.");
@@ -157,13 +156,6 @@ class TableMaker {
     return false;
   }
 
-  async #ttl(): Promise<{ status: string; attribute: string | undefined }> {
-    const { TimeToLiveDescription: found = {} } = await this.#ask("DescribeTimeToLive", (client, options) =>
-      client.describeTimeToLive({ TableName: this.#table }, options),
-    );
-    return { status: found.TimeToLiveStatus ?? "DISABLED", attribute: found.AttributeName };
-  }
-
   /** Answers whether the server knows TTL at all: AWS does. */
   async #updateTtl(): Promise<boolean> {
     const TimeToLiveSpecification = { Enabled: true, AttributeName: TTL_ATTRIBUTE };
@@ -174,7 +166,7 @@ class TableMaker {
     } catch (error) {
       if (isUnknownAction(error)) return false;
       // A try before this one, or somebody else, may have switched it on: that is refused, too.
-      if ((await this.#ttl()).attribute !== TTL_ATTRIBUTE) throw error;
+      if ((await readTtl(this.#connection, this.#table)).attribute !== TTL_ATTRIBUTE) throw error;
     }
     return true;
   }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { temporaryFolder } from "../support/app.js";
-import { clientOf, makeTable, refusal, startDynamodb, WAY } from "../support/dynamodb-server.js";
+import { clientOf, makeTable, refusal, startDynamodb, switchTtlOn, WAY } from "../support/dynamodb-server.js";
 import { everyBackend, onEveryBackend, type Place } from "../support/places.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
 import { backendOf, commandLine, settingsFile } from "./command-line.js";
@@ -132,6 +132,59 @@ withRedis("a Redis that drops what has not expired", () => {
     expect(stderr).toMatch(
       /^Warning: Redis at 127\.0\.0\.1:\d+ has maxmemory-policy volatile-lru: when its memory is full/,
     );
+  });
+});
+
+describe("a DynamoDB table that keeps what has expired", () => {
+  const start = async () => {
+    const dynamodb = await startDynamodb();
+    const client = clientOf(dynamodb);
+    const table = await makeTable(client);
+    return {
+      dynamodb,
+      client,
+      table,
+      place: { type: "dynamodb", ...WAY, endpoint: dynamodb.endpoint, table } as const,
+    };
+  };
+  const advice =
+    "sessions that have expired stay in it. Switch it on: npx express-tokenizer create-table. What is there already, this drops, too: npx express-tokenizer prune";
+
+  test("as its TTL is off: warned of", async () => {
+    const { place, table } = await start();
+    const { code, stdout, stderr } = await check(place);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `Warning: The TTL of the table ${table} is off: ${advice}` });
+    expect(stdout).toMatch(/\nIt works, with 1 warning\.$/);
+  });
+
+  test("as its TTL goes by another attribute: warned of", async () => {
+    const { place, client, table } = await start();
+    await switchTtlOn(client, table, "their_end");
+    const { code, stderr } = await check(place);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: `Warning: The TTL of the table ${table} goes by the attribute their_end, not by expires: ${advice}`,
+    });
+  });
+
+  test("and does not say: warned of", async () => {
+    const { dynamodb, place, table } = await start();
+    dynamodb.fate = ({ action }) => (action === "DescribeTimeToLive" ? refusal("LimitExceededException") : "pass");
+    expect(await check(place)).toMatchObject({
+      code: 0,
+      stderr: `Warning: Whether the TTL of the table ${table} is on could not be found out. DynamoDB failed at DescribeTimeToLive: LimitExceededException.`,
+    });
+  });
+
+  test.each([
+    ["may not ask", refusal("AccessDeniedException")],
+    ["asks an emulator that does not know it", refusal("UnknownOperationException")],
+  ])("nothing is said to somebody who %s", async (_name, answer) => {
+    const { dynamodb, place } = await start();
+    dynamodb.fate = ({ action }) => (action === "DescribeTimeToLive" ? answer : "pass");
+    const { code, stdout, stderr } = await check(place);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/\nIt works\.$/);
   });
 });
 

@@ -3,12 +3,12 @@ import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import {
   clientOf,
   type DynamodbProxy,
-  isAmazons,
   makeBackend,
   makeTable,
   record,
   refusal,
   startDynamodb,
+  switchTtlOn,
   WAY,
 } from "../support/dynamodb-server.js";
 import { commandLine, settingsFile } from "./command-line.js";
@@ -24,24 +24,8 @@ beforeAll(async () => {
   client = clientOf(dynamodb);
 });
 
-/** dynalite does not know TTL, so the proxy answers for it: a table's attribute, once it is on. */
-const ttl = new Map<unknown, string>();
-
 beforeEach(() => {
   dynamodb.forget();
-  ttl.clear();
-  if (isAmazons) return;
-  dynamodb.fate = ({ action, body: { TableName, TimeToLiveSpecification } }) => {
-    if (action === "DescribeTimeToLive") {
-      const AttributeName = ttl.get(TableName);
-      const TimeToLiveStatus = AttributeName === undefined ? "DISABLED" : "ENABLED";
-      return { status: 200, body: { TimeToLiveDescription: { TimeToLiveStatus, AttributeName } } };
-    }
-    if (action !== "UpdateTimeToLive") return "pass";
-    if (ttl.has(TableName)) return refusal("ValidationException", "TimeToLive is already enabled");
-    ttl.set(TableName, (TimeToLiveSpecification as { AttributeName: string }).AttributeName);
-    return { status: 200, body: { TimeToLiveSpecification } };
-  };
 });
 
 let names = 0;
@@ -85,9 +69,8 @@ describe("a table that is not there", () => {
   });
 
   test("is encrypted with a KMS key when that is asked for", async () => {
-    const { fate } = dynamodb;
     dynamodb.fate = (call) =>
-      call.action === "CreateTable" ? refusal("LimitExceededException", "enough seen") : fate(call);
+      call.action === "CreateTable" ? refusal("LimitExceededException", "enough seen") : "pass";
     const { code, stderr } = await createTable(newName(), ["--kms-key", KEY]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: "DynamoDB failed at CreateTable: LimitExceededException." });
     expect(dynamodb.calls.find(({ action }) => action === "CreateTable")?.body.SSESpecification).toEqual({
@@ -98,8 +81,7 @@ describe("a table that is not there", () => {
   });
 
   test("of an emulator that knows no TTL is ready all the same", async () => {
-    const { fate } = dynamodb;
-    dynamodb.fate = (call) => (call.action === "UpdateTimeToLive" ? refusal("UnknownOperationException") : fate(call));
+    dynamodb.fate = (call) => (call.action === "UpdateTimeToLive" ? refusal("UnknownOperationException") : "pass");
     const { code, stdout, stderr } = await createTable(newName());
     expect([code, stdout.split("\n").at(-1)]).toEqual([0, "Ready."]);
     expect(stderr).toContain("This server is an emulator without TTL: what has expired stays in the table.");
@@ -138,10 +120,7 @@ describe("a table that is there", () => {
 
   test("with TTL by another attribute: told, and not ready", async () => {
     const table = await makeTable(client);
-    await client.updateTimeToLive({
-      TableName: table,
-      TimeToLiveSpecification: { Enabled: true, AttributeName: "their_end" },
-    });
+    await switchTtlOn(client, table, "their_end");
     expect(await createTable(table)).toEqual({
       code: 1,
       stdout: `The table ${table} is there already, in eu-central-1.`,
@@ -223,9 +202,8 @@ describe("a table that is there", () => {
 
   test("and large: the look for others ends after five pages", async () => {
     const table = await makeTable(client);
-    const { fate } = dynamodb;
     const more = { Count: 1, LastEvaluatedKey: { username: { S: "ada" } } };
-    dynamodb.fate = (call) => (call.action === "Scan" ? { status: 200, body: more } : fate(call));
+    dynamodb.fate = (call) => (call.action === "Scan" ? { status: 200, body: more } : "pass");
     const { stderr } = await createTable(table);
     expect(stderr).toMatch(/^Warning: the table holds at least 5 items of others beside sessions\./);
     expect(dynamodb.actions.filter((action) => action === "Scan")).toHaveLength(5);
@@ -234,9 +212,8 @@ describe("a table that is there", () => {
   test("and being deleted: told", async () => {
     const table = await makeTable(client);
     const { Table } = await client.describeTable({ TableName: table });
-    const { fate } = dynamodb;
     const deleting = { status: 200, body: { Table: { TableStatus: "DELETING", KeySchema: Table?.KeySchema } } };
-    dynamodb.fate = (call) => (call.action === "DescribeTable" ? deleting : fate(call));
+    dynamodb.fate = (call) => (call.action === "DescribeTable" ? deleting : "pass");
     const { code, stderr } = await createTable(table);
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -248,9 +225,7 @@ describe("a table that is there", () => {
 describe("what goes wrong", () => {
   test("TTL is refused, and still off", async () => {
     const table = await makeTable(client);
-    const { fate } = dynamodb;
-    dynamodb.fate = (call) =>
-      call.action === "UpdateTimeToLive" ? refusal("ValidationException", "not now") : fate(call);
+    dynamodb.fate = (call) => (call.action === "UpdateTimeToLive" ? refusal("ValidationException", "not now") : "pass");
     const { code, stderr } = await createTable(table);
     expect({ code, stderr }).toEqual({ code: 1, stderr: "DynamoDB refused UpdateTimeToLive: not now." });
   });

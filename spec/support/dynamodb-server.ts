@@ -68,6 +68,8 @@ export class DynamodbProxy {
   underWay = 0;
   readonly #server: Server;
   readonly #target: URL;
+  /** dynalite knows no TTL, so it is answered for: by what attribute a table's goes. */
+  readonly #ttl: Map<unknown, string> | undefined = isAmazons ? undefined : new Map();
   #port = 0;
 
   private constructor(target: string) {
@@ -117,11 +119,24 @@ export class DynamodbProxy {
     const fate = await this.fate(call);
     if (fate === "drop") return void res.destroy();
     if (fate === "hang") return;
-    const reply = typeof fate === "object" ? { ...fate, text: textOf(fate) } : await this.#pass(req, text);
+    const answer = typeof fate === "object" ? fate : this.#answerTtl(call);
+    const reply = answer ? { ...answer, text: textOf(answer) } : await this.#pass(req, text);
     if (fate === "lose") return;
     if (fate === "cut") return void res.destroy();
     const headers = typeof fate === "object" ? fate.headers : undefined;
     res.writeHead(reply.status, { "content-type": "application/x-amz-json-1.0", ...headers }).end(reply.text);
+  }
+
+  #answerTtl({ action, body: { TableName, TimeToLiveSpecification } }: Call): Reply | undefined {
+    if (!this.#ttl || !action.endsWith("TimeToLive")) return undefined;
+    const AttributeName = this.#ttl.get(TableName);
+    if (action === "DescribeTimeToLive") {
+      const TimeToLiveStatus = AttributeName === undefined ? "DISABLED" : "ENABLED";
+      return { status: 200, body: { TimeToLiveDescription: { TimeToLiveStatus, AttributeName } } };
+    }
+    if (AttributeName !== undefined) return refusal("ValidationException", "TimeToLive is already enabled");
+    this.#ttl.set(TableName, (TimeToLiveSpecification as { AttributeName: string }).AttributeName);
+    return { status: 200, body: { TimeToLiveSpecification } };
   }
 
   #pass(req: IncomingMessage, body: Buffer): Promise<{ status: number; text: string }> {
@@ -183,6 +198,10 @@ export async function makeTable(client: DynamoDB, input: Partial<CreateTableComm
     if (Table?.TableStatus === "ACTIVE") return TableName;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+export async function switchTtlOn(client: DynamoDB, TableName: string, AttributeName = "expires"): Promise<void> {
+  await client.updateTimeToLive({ TableName, TimeToLiveSpecification: { Enabled: true, AttributeName } });
 }
 
 export interface TestBackend {

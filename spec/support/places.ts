@@ -8,7 +8,7 @@ import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { RedisBackend } from "../../lib/backends/redis/backend.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
-import { atTheEnd, clientOf, isAmazons, makeTable, sharedDynamodb, WAY } from "./dynamodb-server.js";
+import { atTheEnd, clientOf, isAmazons, makeTable, sharedDynamodb, switchTtlOn, WAY } from "./dynamodb-server.js";
 import { startCluster, withRedis } from "./redis-server.js";
 import { shared } from "./shared.js";
 
@@ -63,7 +63,10 @@ const dynamodb: Places = {
   describe,
   async next() {
     const endpoint = await sharedDynamodb();
-    return { type: "dynamodb", ...WAY, endpoint, table: await makeTable(await dynamodbClient()) };
+    const client = await dynamodbClient();
+    const table = await makeTable(client);
+    await switchTtlOn(client, table);
+    return { type: "dynamodb", ...WAY, endpoint, table };
   },
 };
 const dynamodbClient = once(async () => clientOf({ endpoint: await sharedDynamodb() }));

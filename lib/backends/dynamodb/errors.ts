@@ -117,6 +117,9 @@ export const isMissingTable = (error: unknown): boolean => causeOf(error) === "R
 /** Whether the server does not know what it was asked: an emulator's answer. */
 export const isUnknownAction = (error: unknown): boolean => causeOf(error) === "UnknownOperationException";
 
+/** Whether a permission is missing. */
+export const isDenied = (error: unknown): boolean => causeOf(error) === "AccessDeniedException";
+
 const causeOf = (error: unknown) =>
   error instanceof TokenizerError ? (error.cause as SdkError | undefined)?.name : undefined;
 
