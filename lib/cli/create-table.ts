@@ -68,7 +68,7 @@ class TableMaker {
   async make(kmsKey: string | undefined): Promise<number> {
     const found = await this.#describe();
     if (!found) await this.#create(kmsKey);
-    else this.#io.print(`The table ${this.#table} is there already, in ${this.#connection.region}.`);
+    else this.#io.print(`The table ${this.#table} is there already, in ${this.#connection.place.region}.`);
     const table = await this.#untilActive(found);
     this.#refuseWrongKey(table);
     const isFine = [await this.#switchTtlOn(), found === undefined || this.#hasKmsKey(table, kmsKey)].every(Boolean);
@@ -104,7 +104,7 @@ class TableMaker {
         if (error.name !== "ResourceInUseException") throw error;
       });
     });
-    this.#io.print(`Making the table ${this.#table} in ${this.#connection.region}.`);
+    this.#io.print(`Making the table ${this.#table} in ${this.#connection.place.region}.`);
   }
 
   async #untilActive(found: TableDescription | undefined): Promise<TableDescription> {

@@ -7,8 +7,9 @@
 import type { PutItemCommandInput, ScanCommandOutput } from "@aws-sdk/client-dynamodb";
 import { TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
+import { clockWarning } from "../clock.js";
 import { type Ask, Conflict, DynamodbConnection, type Item } from "./client.js";
-import { notOurs } from "./errors.js";
+import { nameOf, notOurs } from "./errors.js";
 import type { DynamodbOptions } from "./sdk.js";
 
 /** The value of `written_by`. */
@@ -46,6 +47,9 @@ export class DynamodbBackend implements Backend {
 
   async open(): Promise<void> {
     await this.#connection.run((ask) => this.#get(ask, "nobody"));
+    const { clockLead, place } = this.#connection;
+    const warning = clockLead === undefined ? undefined : clockWarning(clockLead, nameOf(place));
+    if (warning !== undefined) this.#context.warn(warning);
   }
 
   async read(key: string): Promise<StoredRecord | undefined> {

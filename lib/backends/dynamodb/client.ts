@@ -4,7 +4,7 @@ import type { AttributeValue, DynamoDB } from "@aws-sdk/client-dynamodb";
 import { within } from "../../deadline.js";
 import { storeClosed } from "../../errors.js";
 import { Connections } from "./connections.js";
-import { explain, isAnswer, isNotAccepted, isTransient, timedOut } from "./errors.js";
+import { explain, isAnswer, isNotAccepted, isTransient, type Place, timedOut } from "./errors.js";
 import { type DynamodbOptions, DynamodbSdk } from "./sdk.js";
 
 export type Item = Record<string, AttributeValue>;
@@ -60,8 +60,8 @@ export class DynamodbConnection {
   }
 
   /** Known when the first `run` is over. */
-  get region(): string | undefined {
-    return this.#sdk.place.region;
+  get place(): Place {
+    return this.#sdk.place;
   }
 
   /** How far the clock of who answered last was ahead of ours, in milliseconds. */

@@ -373,6 +373,32 @@ describe("opening", () => {
     expect(await backend.read("session:a")).toBeUndefined();
   });
 
+  describe("a clock of ours that differs from DynamoDB's", () => {
+    const openAt = async (ahead: number) => {
+      const { backend, warnings } = makeBackend(way(), { clock: { ahead } });
+      await backend.open();
+      return warnings;
+    };
+
+    test.each([
+      [61 * 60_000, "61 minutes ahead of"],
+      [-5 * 60_000, "5 minutes behind"],
+    ])("by %d ms is warned of", async (ahead, difference) => {
+      expect(await openAt(ahead)).toEqual([
+        `The clock of this machine is about ${difference} that of DynamoDB at ${new URL(dynamodb.endpoint).host}: sessions end by the clock of the machine that serves them. Let NTP keep all clocks right.`,
+      ]);
+    });
+
+    test.each([50_000, -50_000])("by %d ms is not", async (ahead) => {
+      expect(await openAt(ahead)).toEqual([]);
+    });
+
+    test("is nothing to say where the answer has no date", async () => {
+      dynamodb.fate = () => ({ status: 200, body: {}, headers: { date: "" } });
+      expect(await openAt(3_600_000)).toEqual([]);
+    });
+  });
+
   test("closed while it is opening: ends at once, with STORE_CLOSED", async () => {
     const { backend } = makeBackend(way());
     dynamodb.fate = () => "hang";
