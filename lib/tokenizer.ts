@@ -19,7 +19,10 @@ import { warnOfDebugOutput } from "./warnings.js";
 export interface TokenizerOptions extends BackendsInCode {
   /** Where warnings go. Default: the console. */
   readonly log?: { warn(message: string): void };
-  /** The time in milliseconds since 1970, for specs: a function, or an object like `Date`. Default: `Date`. */
+  /**
+   * The time in milliseconds since 1970, for specs: a function, or an object like `Date`. Default: `Date`, and a fake one
+   * from the moment that it takes its place.
+   */
   readonly clock?: (() => number) | { now(): number };
 }
 
@@ -52,12 +55,17 @@ const PRUNE_INTERVAL = MINUTE;
  * app.use(sessions);
  */
 export function tokenizer(source?: string | SettingsInput, options: TokenizerOptions = {}): Tokenizer {
-  const { log = console, clock = Date } = options;
+  const { log = console, clock } = options;
   const warn = (message: string) => log.warn(`express-tokenizer: ${message}`);
   const settings = loadSettings(source, { log: { warn } });
-  const now = "now" in clock ? () => clock.now() : clock;
   warnOfDebugOutput(warn);
-  return makeTokenizer(settings, { now, warn, inCode: options }).sessions;
+  return makeTokenizer(settings, { now: nowOf(clock), warn, inCode: options }).sessions;
+}
+
+/** Fake timers put another `Date` in the global place, so that is where it is looked up, at each call. */
+function nowOf(clock: TokenizerOptions["clock"]): () => number {
+  if (clock === undefined || clock === Date) return () => Date.now();
+  return "now" in clock ? () => clock.now() : clock;
 }
 
 /** The same from settings that are loaded already, with the parts that the command line works with. */

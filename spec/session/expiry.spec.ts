@@ -1,7 +1,19 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import express from "express";
+import request from "supertest";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { shortName, storageKey, userKey } from "../../lib/session-id.js";
-import { type App, type AppOptions, MINUTE, startApp, type Visitor } from "../support/app.js";
+import { tokenizer } from "../../lib/tokenizer.js";
+import {
+  type App,
+  type AppOptions,
+  cookiesOf,
+  MINUTE,
+  SAFE_PASSWORD,
+  startApp,
+  temporaryFolder,
+  type Visitor,
+} from "../support/app.js";
 import { countBackendCalls } from "../support/stored.js";
 
 const SECOND = 1000;
@@ -197,5 +209,42 @@ describe("touch_interval: how often an unchanged session's expiry is rewritten",
       `express-tokenizer: The expiry of session ${name} could not be moved: The session store failed.`,
     ]);
     expect(app.log[0]).not.toContain(ada.id.slice(0, 12));
+  });
+});
+
+describe("the clock", () => {
+  const RealDate = Date;
+
+  afterEach(() => {
+    globalThis.Date = RealDate;
+  });
+
+  /** As fake timers do: another class in the global place. */
+  function fakeDate(forward: number): void {
+    globalThis.Date = class extends RealDate {
+      static override now = () => RealDate.now() + forward;
+    } as DateConstructor;
+  }
+
+  test.each([
+    ["no clock", {}],
+    ["clock: Date", { clock: Date }],
+  ])("%s: a Date that is faked after tokenizer() is the time", async (_, options) => {
+    const section = { type: "local", safe_password: SAFE_PASSWORD, path: temporaryFolder() } as const;
+    const sessions = tokenizer({ tokenizer: section }, options);
+    const app = express().use(sessions);
+    app.post("/", ({ session }, res) => {
+      session.username = "ada";
+      res.sendStatus(204);
+    });
+    app.get("/", (req, res) => {
+      res.json(req.session.username ?? null);
+    });
+    const [cookie = ""] = cookiesOf(await request(app).post("/"));
+    const whoIsIn = async () => (await request(app).get("/").set("cookie", cookie)).body;
+    expect(await whoIsIn()).toBe("ada");
+    fakeDate(TIMEOUT + SECOND);
+    expect(await whoIsIn()).toBeNull();
+    await sessions.close();
   });
 });
