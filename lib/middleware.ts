@@ -31,7 +31,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
   const signing = { store, engine, lifetime, sealer };
-  const warnOfProxy = proxyWarning(warn);
+  const warnOfProxy = proxyWarning(settings.tokenizer.cookie.secure, warn);
 
   return function sessions(req, res, next) {
     if (req.session) return next(mountedTwice());
@@ -54,6 +54,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
           isExposed = Boolean(req.session) && engine.expose(req.session);
         },
         announce() {
+          cookie.lookAtOthers(res);
           const current = req.session;
           const isNew = current && current.id !== cookieId && (isExposed || engine.isStored(current));
           if (isNew) cookie.send(req, res, current.id);

@@ -1,16 +1,21 @@
 /** What is warned of while requests are served: surroundings in which the package does not do what somebody expects. */
 import type { Request } from "express";
 
-/** Express takes such a request for plain HTTP, so a secure cookie would silently not be sent. */
-export function proxyWarning(warn: (message: string) => void): (req: Request) => void {
+/**
+ * A proxy speaks TLS, and Express, which does not trust it, takes the request for plain HTTP.
+ *
+ * @param secure the setting `cookie.secure`
+ */
+export function proxyWarning(secure: boolean | "auto", warn: (message: string) => void): (req: Request) => void {
   let isWarned = false;
   return (req) => {
-    // Of an upgrade Express was not asked.
-    if (isWarned || req.secure !== false || !/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
+    // Of an upgrade Express was not asked. A cookie that is never Secure is what it is said to be.
+    if (isWarned || req.secure !== false || secure === false) return;
+    if (!/^\s*https\b/i.test(String(req.headers["x-forwarded-proto"]))) return;
     isWarned = true;
     warn(
-      "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +
-        'secure cookies are not sent. Say which proxy to trust: app.set("trust proxy", 1).',
+      "A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: the session's cookie is " +
+        `${secure === true ? "not sent" : "sent without Secure"}. Say which proxy to trust: app.set("trust proxy", 1).`,
     );
   };
 }

@@ -3,6 +3,7 @@ import { parse } from "cookie";
 import { sign, unsign } from "cookie-signature";
 import type { CookieOptions, Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
+import { CookieWarnings } from "./cookie-warnings.js";
 
 /** Marks a signed value. The format is express-session's, so that cookies outlive a change of middleware. */
 const SIGNED = "s:";
@@ -14,15 +15,13 @@ const SIGNED = "s:";
 export class SessionCookie {
   readonly #settings: CookieSettings;
   readonly #secrets: readonly [string, ...string[]];
-  readonly #warn: (message: string) => void;
-  #isWarned = false;
-  #isWarnedOfOthers = false;
+  readonly #warnings: CookieWarnings;
 
   /** @param secrets the first signs, all are accepted */
   constructor(settings: CookieSettings, secrets: readonly [string, ...string[]], warn: (message: string) => void) {
     this.#settings = settings;
     this.#secrets = secrets;
-    this.#warn = warn;
+    this.#warnings = new CookieWarnings(settings, warn);
   }
 
   /** Whether the request is for the cookie's path: outside of it there is no session. An upgrade is none of Express's. */
@@ -46,15 +45,25 @@ export class SessionCookie {
 
   /** Sends the cookie of a session. A `secure` cookie is not sent where the browser would refuse it. */
   send(req: Request, res: Response, sessionId: string): void {
-    if (!isExpress(res)) this.#warnOfOthers();
-    else if (this.#settings.secure === true && !req.secure) this.#warnInsecure();
-    else res.cookie(this.#settings.name, this.#valueOf(sessionId), this.#attributes(req));
+    const { name, secure } = this.#settings;
+    const attributes = this.#attributes(req);
+    if (!isExpress(res)) this.#warnings.notExpress();
+    else if (secure === true && !req.secure) this.#warnings.notSent();
+    else {
+      this.#warnings.sent(req, attributes.secure === true);
+      res.cookie(name, this.#valueOf(sessionId), attributes);
+    }
   }
 
   /** Takes the cookie back from the browser. */
   clear(req: Request, res: Response): void {
-    if (!isExpress(res)) this.#warnOfOthers();
-    else res.clearCookie(this.#settings.name, this.#attributes(req));
+    if (isExpress(res)) res.clearCookie(this.#settings.name, this.#attributes(req));
+    else this.#warnings.notExpress();
+  }
+
+  /** To be called with what the application has put into an answer, before the session's cookie is added. */
+  lookAtOthers(res: Response): void {
+    this.#warnings.others(res);
   }
 
   /** Whether the cookie that came with the request was signed with a secret that is on its way out. */
@@ -71,25 +80,6 @@ export class SessionCookie {
     const { secure, same_site, path, domain } = this.#settings;
     const attributes = { httpOnly: true, sameSite: same_site, secure: secure === "auto" ? req.secure : secure, path };
     return domain === undefined ? attributes : { ...attributes, domain };
-  }
-
-  /** Without Express nobody knows whether a proxy spoke TLS, so nobody knows whether the cookie is to be secure. */
-  #warnOfOthers(): void {
-    if (this.#isWarnedOfOthers) return;
-    this.#isWarnedOfOthers = true;
-    this.#warn(
-      "The session's cookie is not sent with an answer that is not Express's (of Socket.IO's polling, say): " +
-        "begin and end sessions in routes of Express.",
-    );
-  }
-
-  #warnInsecure(): void {
-    if (this.#isWarned) return;
-    this.#isWarned = true;
-    this.#warn(
-      "tokenizer.cookie.secure is true, but a request came without TLS: its session's cookie is not sent. " +
-        'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine use secure: auto.',
-    );
   }
 }
 

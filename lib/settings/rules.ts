@@ -125,16 +125,20 @@ function checkEndpoint({ tokenizer }: Draft): readonly Finding[] {
     : [];
 }
 
+/** What browsers ask of cookies with such names (draft-ietf-httpbis-rfc6265bis). `HttpOnly`, for `__Http-`, all of ours are. */
+const COOKIE_PREFIX = /^__(?:Host-Http|Host|Http|Secure)-/i;
+
 function checkCookie({ tokenizer }: Draft): readonly Finding[] {
   const { name, secure, same_site: sameSite, domain, path } = sectionOf(tokenizer.cookie);
   if (sameSite === "none" && secure === false) {
     return [cookieKey("same_site", "none needs a secure cookie: browsers drop it with secure: false")];
   }
-  const prefix = typeof name === "string" ? /^__(?:Host|Secure)-/i.exec(name)?.[0] : undefined;
+  const prefix = typeof name === "string" ? COOKIE_PREFIX.exec(name)?.[0] : undefined;
   if (prefix !== undefined && secure === false) {
     return [cookieKey("name", `begins with ${prefix}: browsers drop it with secure: false`)];
   }
-  return prefix?.toLowerCase() === "__host-" && (domain !== undefined || path !== "/")
+  const isOfHost = prefix?.toLowerCase().startsWith("__host-") === true;
+  return isOfHost && (domain !== undefined || path !== "/")
     ? [cookieKey("name", `begins with ${prefix}: browsers drop it with a domain, or a path other than /`)]
     : [];
 }

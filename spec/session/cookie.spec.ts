@@ -124,7 +124,7 @@ describe("TLS", () => {
   const SECURE = /; Path=\/; HttpOnly; Secure; SameSite=Lax$/;
   const WARNING =
     "express-tokenizer: A request came over HTTPS to a proxy (X-Forwarded-Proto), but Express takes it for HTTP: " +
-    'secure cookies are not sent. Say which proxy to trust: app.set("trust proxy", 1).';
+    'the session\'s cookie is sent without Secure. Say which proxy to trust: app.set("trust proxy", 1).';
   const trustProxy = (express: Express) => express.set("trust proxy", 1);
 
   test.each([4, 5] as const)("behind a trusted proxy the cookie is Secure, on Express %i", async (release) => {
@@ -175,6 +175,19 @@ describe("TLS", () => {
       expect(other.log).toEqual([WARNING]);
     },
   );
+
+  test("an untrusted proxy's https with secure: true: no cookie, and that is what the warning says", async () => {
+    const other = await startApp({ settings: { cookie: { secure: true } } });
+    expect(cookiesOf(await other.visitor().post("/set", { basket: [1] }, FORWARDED))).toEqual([]);
+    expect(other.log).toHaveLength(2);
+    expect(other.log[0]).toBe(WARNING.replace("sent without Secure", "not sent"));
+  });
+
+  test("an untrusted proxy's https with secure: false: the cookie is what it is said to be, without a word", async () => {
+    const other = await startApp({ settings: { cookie: { secure: false } } });
+    expect(cookiesOf(await other.visitor().post("/set", { basket: [1] }, FORWARDED))).toHaveLength(1);
+    expect(other.log).toEqual([]);
+  });
 
   test("a proxy that was asked over plain HTTP is nothing to warn of", async () => {
     const other = await startApp();

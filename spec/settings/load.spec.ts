@@ -564,6 +564,17 @@ describe("keys that must stand together, or must not", () => {
       "cookie.name",
       "begins with __Secure-",
     ],
+    ["__Http-, not secure", { cookie: { name: "__Http-t", secure: false } }, "cookie.name", "begins with __Http-"],
+    [
+      "__Host-Http-, not secure",
+      { cookie: { name: "__Host-Http-t", secure: false } },
+      "cookie.name",
+      "begins with __Host-Http-",
+    ],
+    ["__SECURE-, not secure", { cookie: { name: "__SECURE-t", secure: false } }, "cookie.name", "with __SECURE-"],
+    ["__host- and a domain", { cookie: { name: "__host-t", domain: "a.b" } }, "cookie.name", "begins with __host-"],
+    ["__Host-Http- and a domain", { cookie: { name: "__Host-Http-t", domain: "a.b" } }, "cookie.name", "__Host-Http-:"],
+    ["__host-http- and a path", { cookie: { name: "__host-http-t", path: "/x" } }, "cookie.name", "__host-http-:"],
     ["__Host- and a domain", { cookie: { name: "__Host-t", domain: "a.b" } }, "cookie.name", "begins with __Host-"],
     ["__Host- and a path", { cookie: { name: "__Host-t", path: "/app" } }, "cookie.name", "begins with __Host-"],
   ])("%s", (_, tokenizer, key, message) => {
@@ -581,6 +592,10 @@ describe("keys that must stand together, or must not", () => {
     ["a client's certificate", redis({ ssl: true, ca: "pem", cert: "pem", key: "pem", verify: true })],
     ["same_site none over TLS", { cookie: { same_site: "none" } }],
     ["__Host- with nothing else", { cookie: { name: "__Host-t" } }],
+    ["__Host-Http- with nothing else", { cookie: { name: "__Host-Http-t" } }],
+    ["__Http- with a domain and a path", { cookie: { name: "__Http-t", domain: "a.b", path: "/app" } }],
+    ["__Secure- with a domain and a path", { cookie: { name: "__Secure-t", domain: "a.b", path: "/app" } }],
+    ["a name that only looks like it", { cookie: { name: "__HostHttp-t", secure: false } }],
   ])("are right: %s", (_, tokenizer) => {
     const input = { tokenizer: { safe_password: GOOD_PASSWORD, ...tokenizer } as SettingsInput["tokenizer"] };
     expect(loading(input).error).toBeUndefined();

@@ -1,0 +1,93 @@
+/** What becomes of the session's cookie where that is not what somebody expects: each is warned of once. */
+import type { Request, Response } from "express";
+import type { CookieSettings } from "../settings/settings.js";
+
+/** Names that browsers take from secure cookies alone (draft-ietf-httpbis-rfc6265bis). */
+const SECURE_PREFIX = /^__(?:Host|Http|Secure)-/i;
+
+const MOST_SHOWN = 60;
+
+const TLS_ADVICE = 'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine';
+
+export class CookieWarnings {
+  readonly #settings: CookieSettings;
+  readonly #warn: (message: string) => void;
+  readonly #told = new Set<string>();
+  /** The visitor chooses the host, so each would be another message. */
+  #isOtherHostTold = false;
+
+  constructor(settings: CookieSettings, warn: (message: string) => void) {
+    this.#settings = settings;
+    this.#warn = warn;
+  }
+
+  /** Without Express nobody knows whether a proxy spoke TLS, so nobody knows whether the cookie is to be secure. */
+  notExpress(): void {
+    this.#once(
+      "The session's cookie is not sent with an answer that is not Express's (of Socket.IO's polling, say): " +
+        "begin and end sessions in routes of Express.",
+    );
+  }
+
+  notSent(): void {
+    this.#once(
+      "tokenizer.cookie.secure is true, but a request came without TLS: its session's cookie is not sent. " +
+        `${TLS_ADVICE} use secure: auto.`,
+    );
+  }
+
+  /** A cookie that is sent, but that browsers will not keep. */
+  sent(req: Request, isSecure: boolean): void {
+    const { name, same_site, domain } = this.#settings;
+    const dropped = "a request came without TLS: browsers drop its session's cookie, which is not Secure.";
+    if (!isSecure && same_site === "none") {
+      this.#once(`tokenizer.cookie.same_site is none, but ${dropped} ${TLS_ADVICE} use same_site: lax.`);
+    }
+    if (!isSecure && SECURE_PREFIX.test(name)) {
+      this.#once(`tokenizer.cookie.name is ${name}, but ${dropped} ${TLS_ADVICE} use a name without that prefix.`);
+    }
+    if (domain !== undefined && !isOf(domain, req.hostname)) this.#otherHost(domain, req.hostname);
+  }
+
+  /** The application's own cookies, before the session's is added. One that only takes the cookie back does no harm. */
+  others(res: Response): void {
+    const { name } = this.#settings;
+    const lines = [res.getHeader("set-cookie") ?? []].flat().map(String);
+    if (!lines.some((line) => line.startsWith(`${name}=`) && !isRemoval(line))) return;
+    this.#once(
+      `The application sets a cookie of its own called ${name}, which is the name of the session's cookie: browsers ` +
+        "keep the later one, or send both. Rename one of them, the session's by tokenizer.cookie.name.",
+    );
+  }
+
+  #otherHost(domain: string, host: string | undefined): void {
+    if (this.#isOtherHostTold) return;
+    this.#isOtherHostTold = true;
+    this.#warn(
+      `tokenizer.cookie.domain is ${domain}, but a request came for the host ${quote(host)}: browsers take no cookie ` +
+        "with another host's domain. Take the domain away; or, if a proxy put that host there, let it pass on the " +
+        "browser's Host.",
+    );
+  }
+
+  #once(message: string): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#warn(message);
+  }
+}
+
+/** Whether browsers take a cookie of the domain from the host. A domain of one label is nobody's but its own. */
+function isOf(domain: string, host: string | undefined): boolean {
+  const [own, name] = [domain.replace(/^\./, "").toLowerCase(), host?.toLowerCase() ?? ""];
+  return name === own || (own.includes(".") && name.endsWith(`.${own}`));
+}
+
+function isRemoval(line: string): boolean {
+  return /^[^=;]*=\s*(?:;|$)|;\s*max-age\s*=\s*(?:0|-)|;\s*expires\s*=[^;]*\b19\d\d\b/i.test(line);
+}
+
+/** The visitor sent it. */
+function quote(text: string | undefined): string {
+  return JSON.stringify((text ?? "").slice(0, MOST_SHOWN));
+}
