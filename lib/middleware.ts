@@ -27,7 +27,7 @@ export interface MiddlewareParts {
 
 export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const { settings, store, engine, lifetime, keyring, now, warn } = parts;
-  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), warn);
+  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), { now, warn });
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
   const signing = { store, engine, lifetime, sealer };
@@ -37,12 +37,12 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     if (req.session) return next(mountedTwice());
     if (!cookie.isInPath(req)) return next();
     warnOfProxy(req);
-    loadSession(req, { store, cookie }, (error, cookieId) => {
+    loadSession(req, { store, engine, cookie }, (error, found) => {
       if (error) return refuse(error, next);
       exposeCredentials(req, sealer);
       let signedOut = false;
       let isExposed = false;
-      req.sessionEnded = cookieId !== undefined && cookieId !== req.sessionID;
+      req.sessionEnded = found.ids.length > 0 && found.live === undefined;
       req.signIn = (credentials, options) => signIn(req, signing, credentials, options);
       req.signOut = async () => {
         await signOut(req, signing);
@@ -56,12 +56,11 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
         announce() {
           cookie.lookAtOthers(res);
           const current = req.session;
-          const isNew = current && current.id !== cookieId && (isExposed || engine.isStored(current));
-          if (isNew) cookie.send(req, res, current.id);
-          else if (signedOut) cookie.clear(req, res);
-          else if (current?.id === cookieId && cookie.isSignedWithOlderSecret(req, current.id)) {
-            cookie.send(req, res, current.id);
-          }
+          const isSaved = current !== undefined && engine.isStored(current);
+          const isNew = current && current.id !== found.live && (isExposed || isSaved);
+          if (isNew) cookie.send(req, res, current.id, { found, isSaved });
+          else if (signedOut) cookie.clear(req, res, found);
+          else if (current?.id === found.live || found.live === undefined) cookie.tidy(req, res, found);
         },
         refuse: (error) => refuse(error, next),
       });

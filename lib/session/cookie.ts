@@ -4,9 +4,33 @@ import { sign, unsign } from "cookie-signature";
 import type { CookieOptions, Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
 import { CookieWarnings } from "./cookie-warnings.js";
+import { type Arrival, Overtaken } from "./overtaken.js";
 
 /** Marks a signed value. The format is express-session's, so that cookies outlive a change of middleware. */
 const SIGNED = "s:";
+
+/** A dot, and a SHA-256 in base64 without padding. */
+const SIGNATURE = /\.[\w+/]{43}$/;
+
+/** So many of the rightly signed ids that one request brings are looked up. */
+const MOST_LOOKED_UP = 3;
+
+/** What a request's cookies name. */
+export interface Brought extends Arrival {
+  /** The session ids that are rightly signed, in the browser's order. */
+  readonly ids: readonly string[];
+  /** Several cookies of the name came, all of them ours: of another path, or from before a change of `domain`. */
+  readonly areSeveral: boolean;
+  /** A cookie of the name came that is not rightly signed: perhaps another application's. */
+  readonly areMixed: boolean;
+}
+
+/** The same after they were looked up: the sessions before `live` are over, and without it those of all. */
+export interface Found extends Brought {
+  readonly live: string | undefined;
+  /** Of those that are over one is still there, but cannot be read. */
+  readonly isUnreadable: boolean;
+}
 
 /**
  * A browser-session cookie. It has no Max-Age and never rolls, or a slow answer would set a dead cookie
@@ -16,12 +40,18 @@ export class SessionCookie {
   readonly #settings: CookieSettings;
   readonly #secrets: readonly [string, ...string[]];
   readonly #warnings: CookieWarnings;
+  readonly #overtaken: Overtaken;
 
   /** @param secrets the first signs, all are accepted */
-  constructor(settings: CookieSettings, secrets: readonly [string, ...string[]], warn: (message: string) => void) {
+  constructor(
+    settings: CookieSettings,
+    secrets: readonly [string, ...string[]],
+    { now, warn }: { readonly now: () => number; readonly warn: (message: string) => void },
+  ) {
     this.#settings = settings;
     this.#secrets = secrets;
     this.#warnings = new CookieWarnings(settings, warn);
+    this.#overtaken = new Overtaken(now);
   }
 
   /** Whether the request is for the cookie's path: outside of it there is no session. An upgrade is none of Express's. */
@@ -30,11 +60,63 @@ export class SessionCookie {
     return path === "/" || pathOf(req.originalUrl ?? req.url).startsWith(path);
   }
 
-  /** The session id that the request's cookie names; nothing without a cookie that is rightly signed. */
-  read(req: Request): string | undefined {
-    const header = req.headers.cookie;
-    const value = header === undefined ? undefined : parse(header)[this.#settings.name];
-    if (!value?.startsWith(SIGNED)) return undefined;
+  /** The session ids that the request's cookies name. Several cookies may have the name: only their signatures tell whose. */
+  read(req: Request): Brought {
+    const values = valuesOf(req.headers.cookie, this.#settings.name);
+    const ids = values.flatMap((value) => this.#idOf(value) ?? []);
+    return {
+      ids: [...new Set(ids)].slice(0, MOST_LOOKED_UP),
+      areSeveral: ids.length > 1,
+      areMixed: ids.length < values.length,
+      ...this.#overtaken.arrive(),
+    };
+  }
+
+  /**
+   * Sends the cookie of a new session. A `secure` cookie is not sent where the browser would refuse it.
+   *
+   * @param isSaved whether the session is in the store already
+   */
+  send(req: Request, res: Response, sessionId: string, { found, isSaved }: { found: Found; isSaved: boolean }): void {
+    if (!this.#set(req, res, sessionId)) return;
+    this.#overtaken.change(found.ids);
+    if (!isSaved) this.#overtaken.announceEarly(sessionId);
+    if (found.areSeveral) this.#forgetHostOnly(req, res, found);
+  }
+
+  /** Takes the cookie of a session that is over back from the browser. */
+  clear(req: Request, res: Response, found: Found): void {
+    if (!isExpress(res)) {
+      this.#warnings.notExpress();
+      return;
+    }
+    this.#overtaken.change(found.ids);
+    res.clearCookie(this.#settings.name, this.#attributes(req));
+    if (found.areSeveral || found.live === undefined) this.#forgetHostOnly(req, res, found);
+  }
+
+  /**
+   * Where the session stays what it was: signs anew what an older secret signed, and takes back a cookie whose session
+   * is over, which would be looked up with each request. Neither is done where it could meet a newer cookie; there will
+   * be other answers.
+   */
+  tidy(req: Request, res: Response, found: Found): void {
+    const { ids, live, isUnreadable } = found;
+    if (this.#overtaken.isOvertaken(ids, found) || mayBeShared(res)) return;
+    if (live === undefined) {
+      // A server that lacks a key must not sign everybody out for good.
+      const isOver = ids.length > 0 && !isUnreadable;
+      if (isOver && isExpress(res) && mayTakeBack(req, res)) this.clear(req, res, found);
+    } else if (this.#isSignedWithOlderSecret(req, live)) this.#set(req, res, live);
+  }
+
+  /** To be called with what the application has put into an answer, before the session's cookie is added. */
+  lookAtOthers(res: Response): void {
+    this.#warnings.others(res);
+  }
+
+  #idOf(value: string): string | undefined {
+    if (!value.startsWith(SIGNED) || !SIGNATURE.test(value)) return undefined;
     const signed = value.slice(SIGNED.length);
     for (const secret of this.#secrets) {
       const id = unsign(signed, secret);
@@ -43,8 +125,12 @@ export class SessionCookie {
     return undefined;
   }
 
-  /** Sends the cookie of a session. A `secure` cookie is not sent where the browser would refuse it. */
-  send(req: Request, res: Response, sessionId: string): void {
+  #isSignedWithOlderSecret(req: Request, sessionId: string): boolean {
+    if (this.#secrets.length === 1) return false;
+    return !req.headers.cookie?.includes(encodeURIComponent(this.#valueOf(sessionId)));
+  }
+
+  #set(req: Request, res: Response, sessionId: string): boolean {
     const { name, secure } = this.#settings;
     const attributes = this.#attributes(req);
     if (!isExpress(res)) this.#warnings.notExpress();
@@ -52,24 +138,15 @@ export class SessionCookie {
     else {
       this.#warnings.sent(req, attributes.secure === true);
       res.cookie(name, this.#valueOf(sessionId), attributes);
+      return true;
     }
+    return false;
   }
 
-  /** Takes the cookie back from the browser. */
-  clear(req: Request, res: Response): void {
-    if (isExpress(res)) res.clearCookie(this.#settings.name, this.#attributes(req));
-    else this.#warnings.notExpress();
-  }
-
-  /** To be called with what the application has put into an answer, before the session's cookie is added. */
-  lookAtOthers(res: Response): void {
-    this.#warnings.others(res);
-  }
-
-  /** Whether the cookie that came with the request was signed with a secret that is on its way out. */
-  isSignedWithOlderSecret(req: Request, sessionId: string): boolean {
-    if (this.#secrets.length === 1) return false;
-    return !req.headers.cookie?.includes(encodeURIComponent(this.#valueOf(sessionId)));
+  /** A cookie from before there was a `domain` is another one for the browser. No new session is in it. */
+  #forgetHostOnly(req: Request, res: Response, { areMixed }: Brought): void {
+    const { domain, ...attributes } = this.#attributes(req);
+    if (domain !== undefined && !areMixed) res.clearCookie(this.#settings.name, attributes);
   }
 
   #valueOf(sessionId: string): string {
@@ -83,8 +160,30 @@ export class SessionCookie {
   }
 }
 
+/** All values under the name, decoded: a browser sends one for each path and domain. */
+function valuesOf(header: string | undefined, name: string): string[] {
+  const pairs = header?.split(";").map((pair) => pair.trim()) ?? [];
+  return pairs.filter((pair) => pair.startsWith(`${name}=`)).flatMap((pair) => parse(pair)[name] ?? []);
+}
+
 function isExpress(res: Response): boolean {
   return typeof res.cookie === "function";
+}
+
+/**
+ * A page that takes a cookie back is there before anybody can sign in on it. What a script asks for is not, and neither is
+ * a part of a page. Not every client says which it is. The page that a redirect leads to wants to know of the end, too.
+ */
+function mayTakeBack(req: Request, res: Response): boolean {
+  const isPartOfPage = req.headers["sec-fetch-dest"] !== undefined && req.headers["sec-fetch-mode"] !== "navigate";
+  const isRedirect = res.statusCode >= 300 && res.statusCode < 400 && res.statusCode !== 304;
+  return !isPartOfPage && !isRedirect;
+}
+
+/** A cache that keeps an answer for everybody would hand everybody its cookie. */
+function mayBeShared(res: Response): boolean {
+  const control = String(res.getHeader("cache-control") ?? "");
+  return /\b(?:public|s-maxage|max-age=0*[1-9])/i.test(control) && !/\b(?:private|no-store)\b/i.test(control);
 }
 
 /** Without the origin that a request through a proxy may name, and without the query. */

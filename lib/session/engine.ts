@@ -64,7 +64,7 @@ interface SaveRequest {
   readonly replaced?: string | undefined;
 }
 
-/** Most damaged sessions that are remembered as reported. */
+/** Most unreadable sessions that are remembered as reported. */
 const REPORTED = 1000;
 
 export class SessionEngine {
@@ -109,6 +109,11 @@ export class SessionEngine {
   /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
   isStored(session: object): boolean {
     return this.#snapshots.get(session)?.isGone === false;
+  }
+
+  /** Whether a record is there that could not be read. It counts as ended; with the right keys it may be read again. */
+  isUnreadable(sid: string): boolean {
+    return this.#reported.has(storageKey(sid));
   }
 
   /** Lets a new session be saved even when nothing is in it. */

@@ -1,10 +1,12 @@
-/** The session that a request's cookie names, or a new one: express-session's own objects, without its hands on the answer. */
+/** The session that a request's cookies name, or a new one: express-session's own objects, without its hands on the answer. */
 import type { Request } from "express";
-import type { SessionCookie } from "./cookie.js";
+import type { Found, SessionCookie } from "./cookie.js";
+import type { SessionEngine } from "./engine.js";
 import type { TokenStore } from "./store.js";
 
 /**
- * Gives the request its `session`, `sessionID` and `sessionStore`.
+ * Gives the request its `session`, `sessionID` and `sessionStore`. Of several cookies the first counts whose session is
+ * live.
  *
  * express-session's middleware would also take over the response, to send its headers first and save then; and it takes
  * ids that cookie-parser checked, with a secret that is not ours.
@@ -13,21 +15,24 @@ import type { TokenStore } from "./store.js";
  */
 export function loadSession(
   req: Request,
-  { store, cookie }: { store: TokenStore; cookie: SessionCookie },
-  done: (error: unknown, cookieId: string | undefined) => void,
+  { store, engine, cookie }: { store: TokenStore; engine: SessionEngine; cookie: SessionCookie },
+  done: (error: unknown, found: Found) => void,
 ): void {
-  const cookieId = cookie.read(req);
+  const brought = cookie.read(req);
   Object.assign(req, { sessionStore: store });
-  if (cookieId === undefined) {
-    store.generate(req);
-    done(undefined, undefined);
-    return;
-  }
-  req.sessionID = cookieId;
-  store.get(cookieId, (error, data) => {
-    if (error) return done(error, cookieId);
-    if (data) store.createSession(req, data);
-    else store.generate(req);
-    done(undefined, cookieId);
-  });
+  const lookUp = ([id, ...others]: readonly string[]): void => {
+    if (id === undefined) {
+      const isUnreadable = brought.ids.some((one) => engine.isUnreadable(one));
+      store.generate(req);
+      done(undefined, { ...brought, live: undefined, isUnreadable });
+      return;
+    }
+    req.sessionID = id;
+    store.get(id, (error, data) => {
+      if (!error && !data) return lookUp(others);
+      if (data) store.createSession(req, data);
+      done(error, { ...brought, live: id, isUnreadable: false });
+    });
+  };
+  lookUp(brought.ids);
 }

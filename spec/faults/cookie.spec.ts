@@ -10,6 +10,7 @@ import { countBackendCalls, readStored } from "../support/stored.js";
 const SECRET = "the secret that signs these cookies";
 const OLDER_SECRET = "the secret that signed cookies before";
 const UNTOUCHED = { read: 0, write: 0, touch: 0, remove: 0 };
+const TAKEN_BACK = "token=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax";
 const NOBODY = { values: {}, ended: false };
 
 onEveryBackend((places) => {
@@ -109,7 +110,7 @@ onEveryBackend((places) => {
     });
   });
 
-  describe("a good signature, and an id that nobody has: looked up once, never adopted", () => {
+  describe("a good signature, and an id that nobody has: looked up once, taken back, never adopted", () => {
     test.each([
       ["4: a good signature over an unknown id", "abcdefghijklmnopqrstuvwxyz-_0123"],
       ["6: 8 KB", "a".repeat(8000)],
@@ -127,9 +128,10 @@ onEveryBackend((places) => {
       const backend = countBackendCalls(places.prototype);
       const visitor = app.visitor(signed(id));
       const answer = await visitor.get("/");
-      expect([answer.status, answer.text, cookiesOf(answer)]).toEqual([200, "hello", []]);
+      expect([answer.status, answer.text, cookiesOf(answer)]).toEqual([200, "hello", [TAKEN_BACK]]);
       expect(backend.calls).toEqual({ ...UNTOUCHED, read: 1 });
 
+      visitor.cookie = signed(id);
       expect(cookiesOf(await visitor.post("/set", { basket: [1] }))).toHaveLength(1);
       expect(visitor.id).toMatch(/^[\w-]{32}$/);
       expect(visitor.id).not.toBe(id);
@@ -148,27 +150,58 @@ onEveryBackend((places) => {
     expect([answer.body.values, cookiesOf(answer)]).toEqual([{ username: "ada" }, []]);
   });
 
-  describe("the cookie twice is one, always the same", () => {
+  describe("the cookie twice is one, always the same: the first that is rightly signed and live", () => {
+    const dead = signed("an-id-whose-session-is-over-long-ago");
+    const alsoDead = signed("another-id-whose-session-is-over");
+    const forged = Array.from({ length: 60 }, (_, n) => signed(`thought-out-${n}`, "somebody else's secret")).join(
+      "; ",
+    );
+
     test.each([
-      ["5: the cookie twice, two sessions", (one: string, other: string) => `${one}; ${other}`, "one"],
+      ["two sessions", (one: string, other: string) => `${one}; ${other}`, "one", 1],
+      ["two sessions, the other way round", (one: string, other: string) => `${other}; ${one}`, "other", 1],
+      ["one and the same", (one: string) => `${one}; ${one}`, "one", 1],
+      ["a good one and a bad one", (one: string) => `${one}; token=bad`, "one", 1],
+      ["a bad one and a good one", (one: string) => `token=bad; ${one}`, "one", 1],
+      ["one of another's that is no text, and a good one", (one: string) => `token=s%3A%ff.%; ${one}`, "one", 1],
+      ["an empty one and a good one", (one: string) => `token=; token; ${one}`, "one", 1],
+      ["a dead one and a good one", (one: string) => `${dead}; ${one}`, "one", 2],
+      ["a good one and a dead one", (one: string) => `${one}; ${dead}`, "one", 1],
+      ["a dead one, twice, and a good one", (one: string) => `${dead}; ${dead}; ${one}`, "one", 2],
+      ["among other cookies, without spaces", (one: string) => `a=b;${dead};tokens=x;${one};c=d`, "one", 2],
+      ["sixty of another secret and a good one", (one: string) => `${forged}; ${one}`, "one", 1],
       [
-        "5: the cookie twice, two sessions, the other way round",
-        (one: string, other: string) => `${other}; ${one}`,
-        "other",
+        "two dead ones, sixty of another secret, a good one",
+        (one: string) => `${dead}; ${forged}; ${alsoDead}; ${one}`,
+        "one",
+        3,
       ],
-      ["5: the cookie twice, one and the same", (one: string) => `${one}; ${one}`, "one"],
-      ["5: the cookie twice, a good one and a bad one", (one: string) => `${one}; token=bad`, "one"],
-      ["5: the cookie twice, a bad one and a good one", (one: string) => `token=bad; ${one}`, undefined],
-    ])("%s", async (_, join, expected) => {
+    ])("5: the cookie twice, %s", async (_, join, expected, reads) => {
       const [one, other] = [app.visitor(), app.visitor()];
       await one.post("/set", { who: "one" });
       await other.post("/set", { who: "other" });
       const cookie = join(one.cookie ?? "", other.cookie ?? "");
-      for (let time = 0; time < 5; time++) {
+      const backend = countBackendCalls(places.prototype);
+      for (let time = 0; time < 3; time++) {
         const answer = await app.visitor(cookie).get("/session");
-        expect(answer.body.values.who).toBe(expected);
+        expect(answer.body).toEqual({ values: { who: expected }, ended: false });
         expect(cookiesOf(answer)).toEqual([]);
       }
+      expect(backend.calls).toEqual({ ...UNTOUCHED, read: 3 * reads });
+    });
+
+    test("5: the cookie many times: no more than three are looked up, none where none is rightly signed", async () => {
+      const one = app.visitor();
+      await one.post("/set", { who: "one" });
+      const many = [1, 2, 3, 4, 5].map((n) => signed(`an-id-whose-session-is-over-${n}`)).join("; ");
+      const backend = countBackendCalls(places.prototype);
+      expect((await app.visitor(`${forged}; ${many}; ${one.cookie}`).get("/session")).body).toEqual({
+        values: {},
+        ended: true,
+      });
+      expect(backend.calls).toEqual({ ...UNTOUCHED, read: 3 });
+      expect((await app.visitor(forged).get("/session")).body).toEqual(NOBODY);
+      expect(backend.calls).toEqual({ ...UNTOUCHED, read: 3 });
     });
   });
 
