@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, test } from "@jest/globals";
 import type { RedisOptions } from "../../../lib/settings/settings.js";
+import { freePort } from "../../support/free-port.mjs";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
 import {
   type Certificates,
-  freePort,
   makeCertificates,
   type RedisServer,
   type RedisServerOptions,

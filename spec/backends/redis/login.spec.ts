@@ -9,7 +9,7 @@ import type { RedisInCode } from "../../../lib/backends/open.js";
 import { tokenizer } from "../../../lib/tokenizer.js";
 import { temporaryFolder } from "../../support/app.js";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
-import { type RedisServer, startRedis, until, withRedis, withSentinel } from "../../support/redis-server.js";
+import { type RedisServer, startRedis, until, withRedis } from "../../support/redis-server.js";
 
 const PASSWORD = "never to be told 1";
 const RENEWED = "never to be told 2";
@@ -283,7 +283,7 @@ withRedis("credentials from code", () => {
   });
 });
 
-withSentinel("Sentinels that ask for a password", () => {
+withRedis("Sentinels that ask for a password", () => {
   test("get the one of now", async () => {
     const master = await startRedis({ args: ["--requirepass", PASSWORD], login: { password: PASSWORD } });
     const config = `sentinel monitor other 127.0.0.1 ${master.port} 1\nrequirepass "${PASSWORD}"\n`;
