@@ -30,8 +30,8 @@ function oneWith(name: string, names: readonly string[]): string | undefined {
   return having.length === 1 ? having[0] : undefined;
 }
 
-/** The first of those that the name differs from least, if that is at most `most`. */
-function nearest(name: string, names: readonly string[], most = Number.POSITIVE_INFINITY): string | undefined {
+/** The first of those that the name differs from least, if that is at most `most` letters. */
+function nearest(name: string, names: readonly string[], most: number): string | undefined {
   const written = plain(name);
   const distances = names.map((candidate) => distance(written, plain(candidate)));
   const least = Math.min(...distances);

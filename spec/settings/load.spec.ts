@@ -37,6 +37,7 @@ describe("defaults", () => {
           salt: "express-tokenizer",
           encrypt: "credentials",
           touch_interval: 60,
+          sessions_per_user: 100,
           store_timeout: 2,
           cookie: { name: "token", secure: "auto", same_site: "lax", path: "/" },
           path: join(tmpdir(), "tokens"),

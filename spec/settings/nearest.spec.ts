@@ -14,12 +14,12 @@ describe("what was meant", () => {
     ["typ", "type"],
   ])("%s is %s", (name, meant) => {
     expect(misspelt(name, NAMES)).toBe(meant);
-    expect(didYouMean(name, NAMES)).toBe(`did you mean ${meant}?`);
+    expect(didYouMean(name, NAMES)).toBe(`; did you mean ${meant}?`);
   });
 
-  test.each(["colour", "aws", "x"])("%s is none of them: the nearest is named as such", (name) => {
+  test.each(["colour", "aws", "x"])("%s is none of them: nothing is guessed", (name) => {
     expect(misspelt(name, NAMES)).toBeUndefined();
-    expect(didYouMean(name, NAMES)).toMatch(/^the nearest is \w+$/);
+    expect(didYouMean(name, NAMES)).toBe("");
   });
 
   test("of two that are as near, it is the first", () => {
@@ -28,7 +28,7 @@ describe("what was meant", () => {
   });
 
   test("of a text as long as a file only the beginning is compared", () => {
-    expect(didYouMean("timeout".padEnd(250_000, "x"), NAMES)).toMatch(/^the nearest is \w+$/);
+    expect(didYouMean("timeout".padEnd(250_000, "x"), NAMES)).toBe("");
   });
 });
 
