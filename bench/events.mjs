@@ -5,7 +5,7 @@ import { step } from "../scripts/run.mjs";
 
 step("packages", ensureInstalled);
 step("build", ensureBuilt);
-const { tell } = await import("../dist/events.js");
+const { emit } = await import("../dist/events.js");
 
 /** A changed session: loaded and saved, and more where writers meet. */
 const TOLD = 4;
@@ -17,7 +17,7 @@ const REQUEST = 74;
 const session = "abcdefghijkl";
 const times = Array.from({ length: ROUNDS }, () => {
   const start = performance.now();
-  for (let call = 0; call < CALLS; call++) tell("load", () => ({ session, found: true, milliseconds: call }));
+  for (let call = 0; call < CALLS; call++) emit("load", () => ({ session, found: true, milliseconds: call }));
   return ((performance.now() - start) * 1e6) / CALLS;
 }).sort((one, other) => one - other);
 

@@ -18,7 +18,7 @@ const begin = Date.now();
 const now = begin;
 
 /** As much as our store keeps of the session that server.mjs makes. */
-const head = JSON.stringify({ created: begin, v: 1 });
+const head = JSON.stringify({ created: begin, v: 2 });
 const body = JSON.stringify({ visits: 0, name: "ada", cart: ["bread", "butter"], text: "x".repeat(300) });
 const value = `${head}\n${body}`;
 const keyOf = (n) => storageKey(`session ${n}`);
