@@ -235,7 +235,8 @@ const redisOptions: Complete<RedisOptions> = {
 
 const tokenizer: Complete<TokenizerSettings> = {
   type: {
-    description: "Where sessions are kept. local: in a folder of this machine; module: in a backend of your own",
+    description:
+      "Where sessions are kept. local: a folder of this machine; redis: Redis or Valkey; module: a backend of your own",
     type: "string",
     enum: ["local", "redis", "dynamodb", "module"],
     default: "local",

@@ -80,7 +80,7 @@ describe("settings.example.yml", () => {
 
   test("has `local` live, and an example of each other kind", () => {
     const types = examples.map((example) => loadingText(example).settings?.tokenizer.type);
-    expect(types).toEqual(["local", "dynamodb", "dynamodb", "dynamodb", "redis", "redis", "redis"]);
+    expect(types).toEqual(["local", "dynamodb", "dynamodb", "dynamodb", "redis", "redis", "redis", "redis"]);
   });
 
   test.each(examples.map((example) => [example.match(/^ {2}type: .*\n.*/m)?.[0] ?? "", example] as const))(

@@ -1,22 +1,24 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { makeBackend } from "../../../lib/backends/open.js";
+import { loadSettings } from "../../../lib/settings/load.js";
 import type { SettingsInput } from "../../../lib/settings/settings.js";
-import { tokenizer } from "../../../lib/tokenizer.js";
 import { commandLine, settingsFile } from "../../cli/command-line.js";
 import { temporaryFolder } from "../../support/app.js";
 import { failureOf } from "../../support/redis-backend.js";
 import { makeCertificates, startRedis, withRedis, withTls } from "../../support/redis-server.js";
 
-/** Starts on the settings, and asks for a record. */
-async function reach(settings: SettingsInput["tokenizer"]): Promise<void> {
-  const section = { type: "redis", safe_password: "x".repeat(20), store_timeout: 15, ...settings } as const;
-  const sessions = tokenizer({ tokenizer: section });
+/** Opens what the settings name, and asks it for a record. */
+async function reach(section: SettingsInput["tokenizer"]): Promise<void> {
+  const log = { warn() {} };
+  const settings = loadSettings({ tokenizer: { type: "redis", safe_password: "x".repeat(20), ...section } }, { log });
+  const backend = makeBackend(settings, { now: Date.now, timeout: 15_000, ...log });
   try {
-    await sessions.ready;
-    expect(await sessions.health()).toMatchObject({ ok: true });
+    await backend.open();
+    expect(await backend.read("key")).toBeUndefined();
   } finally {
-    await sessions.close();
+    await backend.close();
   }
 }
 
