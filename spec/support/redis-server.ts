@@ -153,7 +153,7 @@ async function runCommand(port: number, login: Login, args: string[]): Promise<u
     RESP: 2,
     disableClientInfo: true,
     socket: {
-      ...{ host: "127.0.0.1", port, connectTimeout: 1000, reconnectStrategy: false as const },
+      ...{ host: "127.0.0.1", port, connectTimeout: 10_000, reconnectStrategy: false as const },
       ...(tls ? { tls: true as const, ...readAll(tls), rejectUnauthorized: false } : {}),
     },
   });

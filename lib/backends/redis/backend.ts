@@ -19,6 +19,7 @@ import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./errors.js";
 import { evictionWarning } from "./eviction.js";
 import { type Login, type LoginOptions, makeLogin } from "./login.js";
+import { RecentKeys } from "./recent-keys.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./record.js";
 import { fixed, SentinelServers, type Servers, SingleServer } from "./servers.js";
 
@@ -35,8 +36,6 @@ export interface RedisBackendOptions extends LoginOptions {
 const PAGE = 256;
 /** Records read at once while scanning: requests wait behind them, on the same connection. */
 const LUMP = 32;
-/** Keys remembered while scanning. Redis names a key twice only when a table shrinks, and then soon after. */
-const REMEMBERED = 4096;
 
 export class RedisBackend implements Backend {
   readonly expiresByItself = true;
@@ -230,20 +229,6 @@ export class RedisBackend implements Backend {
       );
     }
     this.#hasReported = true;
-  }
-}
-
-/** The last few thousand keys. */
-class RecentKeys {
-  #recent = new Set<string>();
-  #older = new Set<string>();
-
-  /** Whether the key is not among them. It is from now on. */
-  add(key: string): boolean {
-    if (this.#recent.has(key) || this.#older.has(key)) return false;
-    if (this.#recent.size >= REMEMBERED) [this.#older, this.#recent] = [this.#recent, new Set()];
-    this.#recent.add(key);
-    return true;
   }
 }
 

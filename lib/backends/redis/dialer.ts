@@ -140,7 +140,8 @@ export class Dialer {
       pingInterval: PING_INTERVAL,
       socket: {
         ...(host.startsWith("/") ? { path: host } : { host, port }),
-        connectTimeout: limit,
+        // Ours comes first, and says how long it was.
+        connectTimeout: limit + 1000,
         socketTimeout: PING_INTERVAL + this.timeout,
         // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.
         reconnectStrategy: false as const,
