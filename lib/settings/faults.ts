@@ -37,10 +37,12 @@ function writeStep(step: string | number): string {
   return `.${/^[\w-]{1,60}$/.test(step) ? step : quote(step)}`;
 }
 
-/** The variable's name where a variable set it, else the path. */
+/** With the variable's name where a variable set it, `TOKENIZER_SAFE_PASSWORD[1]`, else the path. */
 export function writePlace(at: Path, variables: ReadonlyMap<string, string>): string {
-  const path = writePath(at);
-  return variables.get(path) ?? path;
+  const steps = at.map((_, index) => at.slice(0, index + 1));
+  const set = steps.find((path) => variables.has(writePath(path)));
+  const variable = set && variables.get(writePath(set));
+  return variable === undefined ? writePath(at) : variable + at.slice(set?.length).map(writeStep).join("");
 }
 
 /** What a refusal of the schema means; `undefined` for those that only repeat another one. */

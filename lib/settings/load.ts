@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
-import { FILE_VARIABLE, type Reading, readEnvironment, unknownVariables } from "./environment.js";
+import { FILE_VARIABLE, foreignVariables, type Reading, readEnvironment } from "./environment.js";
 import { describe, type Finding, onePerPlace, refuseAll, writePath } from "./faults.js";
 import { readSettingsFile, type SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
@@ -10,7 +10,7 @@ import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { type Settings, type SettingsInput, settingsSchema } from "./settings.js";
-import { misspeltAuthenticator, weak, worldReadable } from "./warnings.js";
+import { misspeltAuthenticator, spaced, weak, worldReadable } from "./warnings.js";
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
@@ -59,7 +59,7 @@ export function loadSettings(source: string | SettingsInput | undefined, options
   if (findings.length > 0) {
     throw refuseAll(findings, { name: opened.name, document: given, variables });
   }
-  for (const warning of weak(draft, variables)) {
+  for (const warning of [...weak(draft, variables), ...spaced(draft, variables)]) {
     log.warn(warning);
   }
   return complete(draft, opened.file);
@@ -75,7 +75,7 @@ function openFile(name: string | undefined, env: NodeJS.ProcessEnv): Source {
   return {
     ...file,
     readings: readEnvironment(env),
-    warnings: [...unknownVariables(env), ...worldReadable(file), ...misspeltAuthenticator(file.document)],
+    warnings: [...foreignVariables(env), ...worldReadable(file), ...misspeltAuthenticator(file.document)],
   };
 }
 
@@ -89,8 +89,8 @@ function makeDraft({ document, readings }: Source): Draft {
   };
   const url = readings.find(({ at }) => writePath(at) === "tokenizer.url")?.value;
   if (typeof url === "string" && isSection(draft.tokenizer)) draft.tokenizer = withoutUrls(draft.tokenizer, url);
-  for (const { at, value } of readings) {
-    assign(draft, at, value);
+  for (const { at, value, fault } of readings) {
+    if (fault === undefined) assign(draft, at, value);
   }
   return draft as unknown as Draft;
 }
@@ -119,7 +119,8 @@ function check(
   }
   const sound = isSection(given.authenticator) && isSection(given.tokenizer);
   const texts = sound ? checkRedisTexts(given.tokenizer) : [];
-  const findings = [...texts, ...checkSchema(given, variables)];
+  const unread = readings.flatMap(({ at, fault }) => (fault === undefined ? [] : [{ at, message: fault }]));
+  const findings = [...unread, ...texts, ...checkSchema(given, variables)];
   if (!sound) return { draft: given, findings: onePerPlace(findings) };
   const draft = texts.length > 0 ? given : { ...given, tokenizer: fillInUrl(given.tokenizer) };
   return { draft, findings: onePerPlace([...findings, ...checkRules(draft, env)]) };

@@ -3,6 +3,7 @@ import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
 import { type Section, sectionOf } from "./plain.js";
 import { checkRedis } from "./redis-rules.js";
+import { findPlaceholders } from "./secrets.js";
 import { SAMPLE_SAFE_PASSWORD } from "./settings.js";
 
 /** Settings with their defaults, whether or not they have passed the schema: each rule looks only at what is sound. */
@@ -167,6 +168,7 @@ function whyCloud(env: NodeJS.ProcessEnv): string | undefined {
 }
 
 const RULES: readonly Rule[] = [
+  (draft) => findPlaceholders({ ...draft }),
   requireSecret,
   refuseWeakSecrets,
   refuseFolderInCloud,

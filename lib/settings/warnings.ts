@@ -1,10 +1,11 @@
 /** What is allowed, but is probably not meant. */
-import { type Path, writePath, writePlace } from "./faults.js";
+import { writePath, writePlace } from "./faults.js";
 import type { SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
 import { type Draft, HOW_TO_MAKE_ONE, weakSecrets } from "./rules.js";
-import { settingSections, settingsSchema } from "./settings.js";
+import { findSpaced, secretsIn } from "./secrets.js";
+import { settingsSchema } from "./settings.js";
 
 const AUTHENTICATORS: readonly unknown[] = settingsSchema.properties.authenticator.properties.type.enum;
 
@@ -13,7 +14,7 @@ export function worldReadable({ name, document, worldReadable }: SettingsFile): 
   const [secret] = worldReadable ? secretsIn(document) : [];
   return secret === undefined
     ? []
-    : [`${name} holds ${writePath(secret)} and can be read by every user of this machine: chmod 600 ${name}`];
+    : [`${name} holds ${writePath(secret.at)} and can be read by every user of this machine: chmod 600 ${name}`];
 }
 
 /** A section that is `authenticator` in all but its name: its `type` decides whether credentials are kept. */
@@ -27,24 +28,19 @@ export function misspeltAuthenticator(document: Section): readonly string[] {
     .map(([key]) => `the section ${writePath([key])} is not read; did you mean authenticator? Its type is now local`);
 }
 
+/** One warning for all secrets with white space around them: of a copy, or of a file. */
+export function spaced(draft: Draft, variables: ReadonlyMap<string, string>): readonly string[] {
+  const places = findSpaced({ ...draft }).map((at) => writePlace(at, variables));
+  const verb = places.length === 1 ? "begins or ends" : "begin or end";
+  return places.length === 0
+    ? []
+    : [`${places.join(", ")} ${verb} with white space, which counts. Take it away, if it is not meant`];
+}
+
 /** One warning for all secrets that production would refuse. */
 export function weak(draft: Draft, variables: ReadonlyMap<string, string>): readonly string[] {
   const secrets = weakSecrets(draft).map(({ at, reason }) => `${writePlace(at, variables)} ${reason}`);
   return secrets.length === 0
     ? []
     : [`${secrets.join("; ")}. With NODE_ENV=production that is refused; ${HOW_TO_MAKE_ONE}`];
-}
-
-function secretsIn(document: Section): readonly Path[] {
-  return Object.entries(settingSections).flatMap(([path, keys]) => {
-    const at = path.split(".");
-    const section = at.reduce<unknown>((within, key) => (isSection(within) ? within[key] : undefined), document);
-    return (
-      Object.keys(keys)
-        .filter((key) => keys[key]?.writeOnly && isSection(section) && section[key] !== undefined)
-        // A URL without a login is none.
-        .filter((key) => key !== "url" || String((section as Section)[key]).includes("@"))
-        .map((key) => [...at, key])
-    );
-  });
 }

@@ -12,7 +12,7 @@ describe("a variable wins over the file", () => {
     ["TOKENIZER_PORT", "6380", { port: 6380 }],
     ["TOKENIZER_DATABASE", "1e1", { database: 10 }],
     ["TOKENIZER_CLOUD", "false", { cloud: false }],
-    ["TOKENIZER_SAFE_PASSWORD", " 0123456789abcdef ", { safe_password: " 0123456789abcdef " }],
+    ["TOKENIZER_SAFE_PASSWORD", "0123456789 abcdef", { safe_password: "0123456789 abcdef" }],
     ["TOKENIZER_COOKIE_PATH", "/app", { cookie: { path: "/app", name: "sid" } }],
     ["TOKENIZER_COOKIE_SECURE", "true", { cookie: { secure: true } }],
     ["TOKENIZER_COOKIE_SECURE", "auto", { cookie: { secure: "auto" } }],
@@ -80,6 +80,56 @@ describe("a text that does not fit is a fault of the variable", () => {
 
   test("and a section that is no section is left for the check", () => {
     expect(paths(loadingText(section("cookie: 5"), { TOKENIZER_COOKIE_PATH: "/" }))).toEqual(["tokenizer.cookie"]);
+  });
+});
+
+describe("what Kubernetes sets for a service is ignored, with one warning", () => {
+  const OF_TOKENIZER = {
+    TOKENIZER_SERVICE_HOST: "10.96.7.12",
+    TOKENIZER_SERVICE_PORT: "6379",
+    TOKENIZER_SERVICE_PORT_REDIS: "6379",
+    TOKENIZER_PORT: "tcp://10.96.7.12:6379",
+    TOKENIZER_PORT_6379_TCP: "tcp://10.96.7.12:6379",
+    TOKENIZER_PORT_6379_TCP_PROTO: "tcp",
+    TOKENIZER_PORT_6379_TCP_PORT: "6379",
+    TOKENIZER_PORT_6379_TCP_ADDR: "10.96.7.12",
+  };
+  const rename = (name: string) =>
+    Object.entries(OF_TOKENIZER).map(([key, text]) => [key.replace("TOKENIZER", name), text]);
+
+  test("called tokenizer", () => {
+    const { settings, error, warnings } = loadingText(section("type: redis", "port: 6380"), OF_TOKENIZER);
+    expect(error).toBeUndefined();
+    expect(settings?.tokenizer.port).toBe(6380);
+    expect(warnings).toEqual([
+      "TOKENIZER_SERVICE_HOST and 7 more come from a Kubernetes service whose name begins with tokenizer: ignored. To keep such variables out of the pod, put enableServiceLinks: false into its spec.",
+    ]);
+  });
+
+  test.each(["TOKENIZER_REDIS", "TOKENIZER_COOKIE", "TOKENIZER_2"])("called %s", (name) => {
+    const { settings, warnings } = loadingText(section(), Object.fromEntries(rename(name)));
+    expect(settings?.tokenizer).toEqual(loadingText(section()).settings?.tokenizer);
+    expect(warnings).toEqual([expect.stringMatching(/ and 7 more come from a Kubernetes service /)]);
+  });
+
+  test("by UDP", () => {
+    const { error, warnings } = loadingText(section(), { TOKENIZER_PORT: "udp://10.96.7.12:53" });
+    expect(error).toBeUndefined();
+    expect(warnings).toEqual([expect.stringMatching(/^TOKENIZER_PORT comes from a Kubernetes service /)]);
+  });
+
+  test("but a port of the pod's own stands, and what is misspelt is named beside", () => {
+    const env = { ...OF_TOKENIZER, TOKENIZER_PORT: "6381", TOKENIZER_PROT: "1" };
+    const { settings, warnings } = loadingText(section(), env);
+    expect(settings?.tokenizer.port).toBe(6381);
+    expect(warnings).toEqual([
+      "TOKENIZER_PROT is not a setting and changes nothing; did you mean TOKENIZER_PORT?",
+      expect.stringMatching(/^TOKENIZER_SERVICE_HOST and 6 more come from a Kubernetes service /),
+    ]);
+  });
+
+  test("and a port that is neither is a fault", () => {
+    expect(paths(loadingText(section(), { TOKENIZER_PORT: "http://10.96.7.12" }))).toEqual(["TOKENIZER_PORT"]);
   });
 });
 
