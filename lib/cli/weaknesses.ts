@@ -1,10 +1,16 @@
 /** What the settings allow, and `check` advises against. Loading warns of weak secrets already. */
 import { findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
-import type { RedisOptions, Settings, TokenizerSettings } from "../settings/settings.js";
+import type { LoadedSettings } from "../settings/load.js";
+import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 import { redisServers } from "./place.js";
 
-export function weaknessesOf({ tokenizer }: Settings, env: NodeJS.ProcessEnv): readonly string[] {
-  return [...ofRedis(tokenizer), ...ofDynamodb(tokenizer, env), ...ofCookie(tokenizer)];
+export function weaknessesOf({ tokenizer, unused = [] }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
+  return [
+    ...unused.map((setting) => `${setting}.`),
+    ...ofRedis(tokenizer),
+    ...ofDynamodb(tokenizer, env),
+    ...ofCookie(tokenizer),
+  ];
 }
 
 function ofRedis(settings: TokenizerSettings): readonly string[] {

@@ -3,19 +3,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 import { FILE_VARIABLE, foreignVariables, type Reading, readEnvironment } from "./environment.js";
-import { describe, type Finding, onePerPlace, refuseAll, writePath } from "./faults.js";
+import { describe, type Finding, onePerPlace, refuseAll, writePath, writePlace } from "./faults.js";
 import { readSettingsFile, type SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
-import { type Settings, type SettingsInput, settingsSchema } from "./settings.js";
+import { type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
 import { misspeltAuthenticator, spaced, weak, worldReadable } from "./warnings.js";
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
   /** The settings file, absolute; missing when an object was given. A relative `module` is meant from its folder. */
   readonly file?: string;
+  /** What is set, and is for another type, each with why it changes nothing. Missing when there is nothing of the kind. */
+  readonly unused?: readonly string[];
 }
 
 /** What `loadSettings` needs from outside. */
@@ -36,6 +38,7 @@ interface Source {
 }
 
 const DEFAULT_FILE = "settings.yml";
+const DEFAULT_TYPE = settingsSchema.properties.tokenizer.properties.type.default;
 const OBJECT_NAME = "The object given to tokenizer()";
 
 let compiled: ValidateFunction | undefined;
@@ -55,6 +58,7 @@ export function loadSettings(source: string | SettingsInput | undefined, options
     log.warn(warning);
   }
   const given = makeDraft(opened);
+  const unused = findUnused(given, variables);
   const { draft, findings } = check(given, opened, variables, env);
   if (findings.length > 0) {
     throw refuseAll(findings, { name: opened.name, document: given, variables });
@@ -62,7 +66,7 @@ export function loadSettings(source: string | SettingsInput | undefined, options
   for (const warning of [...weak(draft, variables), ...spaced(draft, variables)]) {
     log.warn(warning);
   }
-  return complete(draft, opened.file);
+  return complete(draft, { ...(opened.file && { file: opened.file }), ...(unused.length > 0 && { unused }) });
 }
 
 function openObject(document: SettingsInput): Source {
@@ -141,13 +145,23 @@ function checkSchema(draft: Draft, variables: ReadonlyMap<string, string>): read
     allowUnionTypes: true,
     useDefaults: true,
     verbose: true,
+    keywords: ["deprecationMessage"],
   }).compile(settingsSchema);
   compiled(draft);
   return (compiled.errors ?? []).flatMap((error) => describe(error, variables) ?? []);
 }
 
-function complete({ authenticator, tokenizer }: Draft, file: string | undefined): LoadedSettings {
+/** Before defaults are filled in. */
+function findUnused({ tokenizer }: Draft, variables: ReadonlyMap<string, string>): readonly string[] {
+  if (!isSection(tokenizer)) return [];
+  const type = tokenizer.type ?? DEFAULT_TYPE;
+  return Object.keys(tokenizer)
+    .filter((key) => !typesOf(key).some((other) => other === type))
+    .map((key) => `${writePlace(["tokenizer", key], variables)} ${whyUnused(key, String(type))}`);
+}
+
+function complete({ authenticator, tokenizer }: Draft, found: Pick<LoadedSettings, "file" | "unused">): LoadedSettings {
   const path = tokenizer.path ?? join(tmpdir(), "tokens");
-  const settings = { authenticator, tokenizer: { ...tokenizer, path }, ...(file === undefined ? {} : { file }) };
+  const settings = { authenticator, tokenizer: { ...tokenizer, path }, ...found };
   return deepFreeze(settings) as unknown as LoadedSettings;
 }

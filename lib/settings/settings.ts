@@ -154,6 +154,34 @@ export interface SettingSchema {
   readonly additionalProperties?: boolean;
 }
 
+/** What is read with one type alone, or with some. All other settings are for every type. */
+const SETTINGS_OF: Readonly<Record<TokenizerSettings["type"], readonly (keyof TokenizerSettings)[]>> = {
+  local: ["path"],
+  redis: ["url", "host", "port", "username", "password", "password_file", "database", "prefix", "options"],
+  dynamodb: [
+    "table",
+    "aws_region_name",
+    "profile_name",
+    "aws_access_key",
+    "aws_secret_key",
+    "aws_session_token",
+    "endpoint",
+  ],
+  module: ["module", "options"],
+};
+const TYPES = Object.keys(SETTINGS_OF) as TokenizerSettings["type"][];
+
+/** The types that a setting is for, where that is not all of them. */
+export function typesOf(key: string): readonly TokenizerSettings["type"][] {
+  const types = TYPES.filter((type) => SETTINGS_OF[type].some((name) => name === key));
+  return types.length === 0 ? TYPES : types;
+}
+
+/** Says why a setting of another type changes nothing. */
+export function whyUnused(key: string, type: string): string {
+  return `is for type: ${typesOf(key).join(" or ")}; with type: ${type} it changes nothing`;
+}
+
 /** One schema for each key of an interface: the compiler names the one forgotten, or the one too many. */
 type Complete<T> = { readonly [Key in keyof Required<T>]: SettingSchema };
 
@@ -360,6 +388,22 @@ const tokenizer: Complete<TokenizerSettings> = {
   },
 };
 
+/** Editors warn of what has a `deprecationMessage`, which is a word of theirs. To a validator it says nothing. */
+function warnInEditors(type: TokenizerSettings["type"]) {
+  const unused = Object.keys(tokenizer).filter((key) => !typesOf(key).includes(type));
+  return {
+    // Without a type it is the default one.
+    if: { type: "object", properties: { type: { const: type } }, ...(type === "local" ? {} : { required: ["type"] }) },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: {
+      type: "object",
+      properties: Object.fromEntries(
+        unused.map((key) => [key, { deprecationMessage: `${key} ${whyUnused(key, type)}` }]),
+      ),
+    },
+  };
+}
+
 /** The published `settings.schema.json` (draft-07), for editors and for `loadSettings`. */
 export const settingsSchema = {
   $schema: "http://json-schema.org/draft-07/schema#",
@@ -386,6 +430,7 @@ export const settingsSchema = {
       type: "object",
       properties: tokenizer,
       additionalProperties: false,
+      allOf: TYPES.map(warnInEditors),
       if: { type: "object", properties: { type: { const: "module" } }, required: ["type"] },
       // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
       then: { type: "object", properties: { module: {} }, required: ["module"] },

@@ -414,6 +414,14 @@ describe("what is weak is warned of", () => {
     ["an endpoint by TLS", { type: "dynamodb", table: "one", endpoint: "https://dynamodb.example.com" }, []],
     ["cookie.secure: false", { type: "local", cookie: { secure: false } }, ["tokenizer.cookie.secure is false"]],
     ["a short password", { type: "local", safe_password: "short" }, ["tokenizer.safe_password is shorter than 16"]],
+    [
+      "settings of another type",
+      { type: "local", host: "localhost", table: "t" },
+      [
+        "tokenizer.host is for type: redis; with type: local it changes nothing.",
+        "tokenizer.table is for type: dynamodb; with type: local it changes nothing.",
+      ],
+    ],
     ["nothing", { type: "local" }, []],
     [
       "a plain endpoint elsewhere, by the environment",

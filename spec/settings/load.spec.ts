@@ -685,6 +685,43 @@ describe("no secret is printed", () => {
   });
 });
 
+describe("what is set for another type", () => {
+  test.each([
+    ["none", section("type: redis", "host: h", "timeout: 5"), {}, undefined],
+    [
+      "one",
+      section("type: redis", "path: x"),
+      {},
+      ["tokenizer.path is for type: local; with type: redis it changes nothing"],
+    ],
+    [
+      "one that is there by default",
+      section("port: 6379", "table: t"),
+      {},
+      [
+        "tokenizer.port is for type: redis; with type: local it changes nothing",
+        "tokenizer.table is for type: dynamodb; with type: local it changes nothing",
+      ],
+    ],
+    [
+      "one by a variable",
+      section("type: dynamodb", "table: t"),
+      { TOKENIZER_PATH: "/tmp/tokens" },
+      ["TOKENIZER_PATH is for type: local; with type: dynamodb it changes nothing"],
+    ],
+    [
+      "what is for two types",
+      section("type: local", "options: { ssl: true }"),
+      {},
+      ["tokenizer.options is for type: redis or module; with type: local it changes nothing"],
+    ],
+  ])("is named for whoever asks, and no warning: %s", (_name, text, env, unused) => {
+    const { settings, warnings } = loadingText(text, env);
+    expect(settings?.unused).toEqual(unused);
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe("which file", () => {
   test("TOKENIZER_SETTINGS names it when nothing is passed", () => {
     const file = writeSettings(section("timeout: 9"));

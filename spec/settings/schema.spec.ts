@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import { Ajv } from "ajv";
-import { SAMPLE_SAFE_PASSWORD, settingSections, settingsSchema } from "../../lib/settings/settings.js";
+import { SAMPLE_SAFE_PASSWORD, settingSections, settingsSchema, typesOf } from "../../lib/settings/settings.js";
 import { loadingText } from "./loading.js";
 
 const root = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
@@ -13,7 +13,41 @@ describe("settings.schema.json", () => {
 
   test("is draft-07 that a strict validator takes", () => {
     expect(settingsSchema.$schema).toBe("http://json-schema.org/draft-07/schema#");
-    expect(() => new Ajv({ strict: true, allowUnionTypes: true }).compile(settingsSchema)).not.toThrow();
+    // A word for editors, and the only one.
+    const options = { strict: true, allowUnionTypes: true, keywords: ["deprecationMessage"] };
+    expect(() => new Ajv(options).compile(settingsSchema)).not.toThrow();
+  });
+
+  /** What an editor says that knows the word (yaml-language-server does). */
+  function toldOf(tokenizer: object): string[] {
+    const told: string[] = [];
+    const ajv = new Ajv({ allowUnionTypes: true }).addKeyword({
+      keyword: "deprecationMessage",
+      compile: (message: string) => () => told.push(message) > 0,
+    });
+    expect(ajv.compile(settingsSchema)({ tokenizer })).toBe(true);
+    return told;
+  }
+
+  test.each([
+    [{ type: "redis", path: "x", host: "h" }, ["path is for type: local; with type: redis it changes nothing"]],
+    [{ host: "h" }, ["host is for type: redis; with type: local it changes nothing"]],
+    [
+      { type: "dynamodb", table: "t", options: { ssl: true } },
+      ["options is for type: redis or module; with type: dynamodb it changes nothing"],
+    ],
+    [{ type: "module", module: "m", options: { a: 1 }, timeout: 5 }, []],
+    [{ type: "redis", options: { ssl: true }, cookie: { path: "/" } }, []],
+  ])("lets editors warn of what is for another type: %j", (tokenizer, told) => {
+    expect(toldOf(tokenizer)).toEqual(told);
+  });
+
+  test("says of each setting for which type it is, as the table has it", () => {
+    for (const [key, { description }] of Object.entries(settingSections.tokenizer ?? {})) {
+      const told = [...description.matchAll(/(?:^|[.] )(local|redis|dynamodb|module): /g)].map(([, type]) => type);
+      const types = key === "module" ? ["module"] : told.length > 0 ? told : ["local", "redis", "dynamodb", "module"];
+      expect([key, typesOf(key)]).toEqual([key, key === "type" ? typesOf("timeout") : types]);
+    }
   });
 
   test("marks every secret, and nothing else, writeOnly", () => {
