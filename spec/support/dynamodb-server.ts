@@ -4,13 +4,13 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
-import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { type CreateTableCommandInput, DynamoDB } from "@aws-sdk/client-dynamodb";
 import { afterAll } from "@jest/globals";
 import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import type { DynamodbOptions } from "../../lib/backends/dynamodb/sdk.js";
+import { makeDynalite } from "./dynalite.mjs";
 import { shared } from "./shared.js";
 
 /** What every client of these specs says, unless the spec is about that. */
@@ -68,8 +68,6 @@ export class DynamodbProxy {
   underWay = 0;
   readonly #server: Server;
   readonly #target: URL;
-  /** dynalite knows no TTL, so it is answered for: by what attribute a table's goes. */
-  readonly #ttl: Map<unknown, string> | undefined = isAmazons ? undefined : new Map();
   #port = 0;
 
   private constructor(target: string) {
@@ -119,24 +117,11 @@ export class DynamodbProxy {
     const fate = await this.fate(call);
     if (fate === "drop") return void res.destroy();
     if (fate === "hang") return;
-    const answer = typeof fate === "object" ? fate : this.#answerTtl(call);
-    const reply = answer ? { ...answer, text: textOf(answer) } : await this.#pass(req, text);
+    const reply = typeof fate === "object" ? { ...fate, text: textOf(fate) } : await this.#pass(req, text);
     if (fate === "lose") return;
     if (fate === "cut") return void res.destroy();
     const headers = typeof fate === "object" ? fate.headers : undefined;
     res.writeHead(reply.status, { "content-type": "application/x-amz-json-1.0", ...headers }).end(reply.text);
-  }
-
-  #answerTtl({ action, body: { TableName, TimeToLiveSpecification } }: Call): Reply | undefined {
-    if (!this.#ttl || !action.endsWith("TimeToLive")) return undefined;
-    const AttributeName = this.#ttl.get(TableName);
-    if (action === "DescribeTimeToLive") {
-      const TimeToLiveStatus = AttributeName === undefined ? "DISABLED" : "ENABLED";
-      return { status: 200, body: { TimeToLiveDescription: { TimeToLiveStatus, AttributeName } } };
-    }
-    if (AttributeName !== undefined) return refusal("ValidationException", "TimeToLive is already enabled");
-    this.#ttl.set(TableName, (TimeToLiveSpecification as { AttributeName: string }).AttributeName);
-    return { status: 200, body: { TimeToLiveSpecification } };
   }
 
   #pass(req: IncomingMessage, body: Buffer): Promise<{ status: number; text: string }> {
@@ -168,8 +153,7 @@ export async function startDynamodb({ createTableMs = 0 } = {}): Promise<Dynamod
 }
 
 async function startDynalite(createTableMs: number): Promise<string> {
-  const dynalite = createRequire(import.meta.url)("dynalite") as (options: object) => Server;
-  const server = dynalite({ createTableMs, deleteTableMs: 0 });
+  const server = makeDynalite({ createTableMs });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   atTheEnd(() => new Promise((resolve) => server.close(resolve)));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -3,9 +3,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeDynalite } from "./dynalite.mjs";
 import { freePort } from "./free-port.mjs";
 
 /** One for each place of a spec: enough that none has to be used twice. */
@@ -73,8 +73,7 @@ async function accepts(port) {
 }
 
 async function startDynamodb() {
-  const dynalite = createRequire(import.meta.url)("dynalite");
-  const endpoint = `http://127.0.0.1:${await listen(dynalite({ createTableMs: 0, deleteTableMs: 0 }))}`;
+  const endpoint = `http://127.0.0.1:${await listen(makeDynalite())}`;
   return () => ({ endpoint });
 }
 
