@@ -4,6 +4,8 @@ export default {
   globalSetup: "<rootDir>/spec/support/global-setup.mjs",
   globalTeardown: "<rootDir>/spec/support/global-teardown.mjs",
   testMatch: ["<rootDir>/spec/**/*.spec.ts"],
+  // What ships is CommonJS, and has a `require`; here lib's files are ES modules.
+  setupFiles: ["<rootDir>/spec/support/require.mjs"],
   testTimeout: 60_000,
   // One worker a core: jest leaves one core to itself, which on two cores is half the time.
   maxWorkers: "100%",

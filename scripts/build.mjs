@@ -1,5 +1,5 @@
 // Compiles lib to dist, and the demo to dist-demo.
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { node, ROOT } from "./run.mjs";
 
@@ -17,7 +17,9 @@ function changed(...paths) {
 
 export function build() {
   for (const folder of ["dist", "dist-demo"]) rmSync(`${ROOT}${folder}`, { recursive: true, force: true });
-  return node(TSC, "-p", "tsconfig.build.json") && node(TSC, "-p", "tsconfig.demo.json");
+  if (!node(TSC, "-p", "tsconfig.build.json")) return false;
+  cpSync(`${ROOT}lib/package.json`, `${ROOT}dist/package.json`); // says that these are CommonJS, as those in lib are
+  return node(TSC, "-p", "tsconfig.demo.json");
 }
 
 /** Builds only when a source is younger than what was built from it. */

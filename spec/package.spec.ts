@@ -1,51 +1,25 @@
-import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { layOut, outputIn, pack, ROOT, run, type Tarball } from "./support/packed.js";
 
 // The package as its users get it: packed, laid into a project of its own, and imported from there.
 // Those projects hold copies of exactly what our package.json declares, so an undeclared dependency is missing there.
 // With TEST_FULL=1 npm itself installs the tarball instead, from the registry.
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
 const PUBLINT = join(ROOT, "node_modules/publint/src/cli.js");
 const ATTW = join(ROOT, "node_modules/@arethetypeswrong/cli/dist/index.js");
 /** Kilobytes, with little room above what it is: what was not meant to be packed is larger than that. */
 const LARGEST = { packed: 150, unpacked: 500 };
-const run = promisify(execFile);
-
-interface Manifest {
-  dependencies?: Record<string, string>;
-  optionalDependencies?: Record<string, string>;
-}
-
-interface PackReport {
-  filename: string;
-  size: number;
-  unpackedSize: number;
-  files: { path: string }[];
-}
 
 let folder: string;
-let tarball: string;
-let packed: string[];
-let size: typeof LARGEST;
+let tarball: Tarball;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "express-tokenizer-package-"));
-  // dist is there already: `npm test` builds before the specs, which must not build while others read it.
-  const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
-    cwd: ROOT,
-  });
-  // An array, or in newer releases of npm an object by package.
-  const [report] = Object.values(JSON.parse(stdout)) as [PackReport];
-  tarball = join(folder, report.filename);
-  size = { packed: report.size / 1000, unpacked: report.unpackedSize / 1000 };
-  packed = report.files.map(({ path }) => path).sort();
+  tarball = await pack(folder);
 }, 60_000);
 
 afterAll(() => {
@@ -54,7 +28,7 @@ afterAll(() => {
 
 describe("the tarball", () => {
   test("holds what is needed beside dist, and nothing else", () => {
-    expect(packed.filter((path) => !path.startsWith("dist/"))).toEqual([
+    expect(tarball.paths.filter((path) => !path.startsWith("dist/"))).toEqual([
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
@@ -64,31 +38,30 @@ describe("the tarball", () => {
     ]);
   });
 
-  test("holds one .js and one .d.ts for each source in lib", () => {
+  test("holds one script and one declaration for each source in lib, and says that they are CommonJS", () => {
     const sources = readdirSync(join(ROOT, "lib"), { recursive: true, encoding: "utf8" })
-      .filter((path) => path.endsWith(".ts"))
-      .map((path) => path.replaceAll("\\", "/").replace(/\.ts$/, ""));
-    const expected = sources.flatMap((path) => [`dist/${path}.d.ts`, `dist/${path}.js`]).sort();
-    expect(packed.filter((path) => path.startsWith("dist/"))).toEqual(expected);
+      .filter((path) => /\.m?ts$/.test(path))
+      .map((path) => path.replaceAll("\\", "/"));
+    const built = sources.flatMap((path) => [path.replace(/ts$/, "js"), path.replace(/(m?ts)$/, "d.$1")]);
+    const expected = [...built, "package.json"].map((path) => `dist/${path}`).sort();
+    expect(tarball.paths.filter((path) => path.startsWith("dist/"))).toEqual(expected);
   });
 
   test("is small", () => {
+    const { size, paths } = tarball;
     process.stderr.write(
-      `The tarball: ${size.packed} kB packed, ${size.unpacked} kB unpacked, ${packed.length} files\n`,
+      `The tarball: ${size.packed} kB packed, ${size.unpacked} kB unpacked, ${paths.length} files\n`,
     );
     expect(size.packed).toBeLessThan(LARGEST.packed);
     expect(size.unpacked).toBeLessThan(LARGEST.unpacked);
   });
 
   test("publint has nothing to say about it", async () => {
-    expect(await outputIn(folder, PUBLINT, tarball, "--strict")).toMatch(/All good!\s*$/);
+    expect(await outputIn(folder, PUBLINT, tarball.file, "--strict")).toMatch(/All good!\s*$/);
   });
 
-  // Each Node that `engines` allows can require an ES module (and "CommonJS requires it" below shows it), so a second build
-  // for CommonJS would only add a second TokenizerError that `instanceof` does not know. No other rule is left out.
   test("attw finds no way to import it without its types, or with wrong ones", async () => {
-    const output = await outputIn(folder, ATTW, tarball, "--ignore-rules", "cjs-resolves-to-esm", "--format", "ascii");
-    expect(output).toContain("No problems found");
+    expect(await outputIn(folder, ATTW, tarball.file, "--format", "ascii")).toContain("No problems found");
   });
 });
 
@@ -103,7 +76,7 @@ describe.each([
     mkdirSync(project);
     writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", private: true, type: "module" }));
     if (process.env.TEST_FULL === "1") await installWithNpm(project, release);
-    else await layOut(project, express, types);
+    else await layOut(project, tarball, { express, "@types/express": types, "@types/node": "@types/node" });
     writeFileSync(join(project, "serve.cjs"), SERVE);
   }, 120_000);
 
@@ -129,13 +102,38 @@ describe.each([
     expect(await answersOf("app.cjs", text)).toEqual(served);
   });
 
-  // A wrong use is among them, expected not to compile: without types it would. From CommonJS, TypeScript takes `require`
-  // of an ES module with `nodenext` or `node20` only: node16 is the Node of that number, which could not.
+  test("import and require answer the same objects, however often", async () => {
+    const text = `
+      import { createRequire } from "node:module";
+      import { pathToFileURL } from "node:url";
+      import * as imported from "express-tokenizer";
+      import * as contract from "express-tokenizer/backend-contract";
+      const require = createRequire(import.meta.url);
+      const again = await import(pathToFileURL("node_modules/express-tokenizer/dist/index.mjs").href + "?again");
+      const required = require("express-tokenizer");
+      const isSame = (one, other) => Object.keys(one).every((name) => one[name] === other[name]);
+      console.log(JSON.stringify({
+        imported: Object.keys(imported),
+        required: Object.keys(required).sort(),
+        same: [isSame(required, imported), isSame(required, again)],
+        contract: isSame(require("express-tokenizer/backend-contract"), contract),
+      }));`;
+    const names = ["TokenStore", "TokenizerError", "tokenizer"];
+    const expected = { imported: names, required: names, same: [true, true], contract: true };
+    expect(await answersOf("same.mjs", text)).toEqual(expected);
+  });
+
+  // A wrong use is among them, expected not to compile: without types it would.
   test.each([
-    { resolution: "nodenext", module: "nodenext", files: ["app.mts", "app.cts", "readme.mts", "wrong.mts"] },
-    { resolution: "node16", module: "node16", files: ["app.mts", "readme.mts", "wrong.mts"] },
+    {
+      resolution: "nodenext",
+      module: "nodenext",
+      files: ["app.mts", "app.cts", "readme.mts", "wrong.mts", "wrong.cts"],
+    },
+    { resolution: "node16", module: "node16", files: ["app.mts", "app.cts", "readme.mts", "wrong.mts", "wrong.cts"] },
     { resolution: "bundler", module: "preserve", files: ["app.ts", "readme.mts", "wrong.mts"] },
-  ])("strict TypeScript compiles against it: moduleResolution $resolution", async ({ resolution, module, files }) => {
+    { resolution: "bundler", module: "commonjs", files: ["app.cts", "wrong.cts"] },
+  ])("strict TypeScript compiles against it: $module by $resolution", async ({ resolution, module, files }) => {
     for (const file of files) {
       const text = file.startsWith("app") ? TYPED : file.startsWith("readme") ? README : WRONG;
       writeFileSync(join(project, file), text);
@@ -167,6 +165,30 @@ describe.each([
     expect(await answersOf("module.mjs", text)).toMatch(/this is it$/);
   });
 
+  test("from CommonJS, its backend may be CommonJS, an ES module, or what a hook of require compiles", async () => {
+    const telling = (name: string) => `() => { throw new Error("this is ${name}"); }`;
+    writeFileSync(join(project, "one.cjs"), `module.exports = ${telling("CommonJS")};`);
+    writeFileSync(join(project, "two.mjs"), `export default ${telling("an ES module")};`);
+    writeFileSync(join(project, "three.mjs"), `await 0; export default ${telling("one that awaits")};`);
+    writeFileSync(join(project, "four.compiled"), telling("compiled"));
+    const text = `
+      const { readFileSync } = require("node:fs");
+      const { tokenizer } = require("express-tokenizer");
+      require.extensions[".compiled"] = (module, file) =>
+        module._compile("module.exports = " + readFileSync(file, "utf8"), file);
+      (async () => {
+        const told = [];
+        for (const module of ["./one.cjs", "./two.mjs", "./three.mjs", "./four.compiled"]) {
+          const section = { type: "module", module, safe_password: "only for the package spec", store_timeout: 30 };
+          const sessions = tokenizer({ tokenizer: section });
+          told.push(await sessions.ready.catch(({ message }) => message.replace(/.*: /, "")));
+        }
+        console.log(JSON.stringify(told));
+      })();`;
+    const expected = ["this is CommonJS", "this is an ES module", "this is one that awaits", "this is compiled"];
+    expect(await answersOf("modules.cjs", text)).toEqual(expected);
+  });
+
   test("the backend contract can be imported and required, and brings no test runner", async () => {
     const count = "console.log(JSON.stringify(backendContract.length > 50));";
     const imported = `import { backendContract } from "express-tokenizer/backend-contract"; ${count}`;
@@ -184,58 +206,8 @@ describe.each([
   });
 });
 
-/** What a program prints, whether it is content or not. */
-async function outputIn(cwd: string, program: string, ...args: string[]): Promise<string> {
-  // Some colour what they say where there is no terminal but CI is set.
-  const env = { ...process.env, NO_COLOR: "1" };
-  const { stdout } = await run(process.execPath, [program, ...args], { cwd, env }).catch(
-    (failure: { stdout: string }) => failure,
-  );
-  return stdout;
-}
-
-/** A project's node_modules out of copies from ours: the package, its declared dependencies, an Express and its types. */
-async function layOut(project: string, express: string, types: string): Promise<void> {
-  const modules = join(project, "node_modules");
-  const own = join(modules, "express-tokenizer");
-  mkdirSync(own, { recursive: true });
-  await run("tar", ["-xzf", tarball, "-C", own, "--strip-components=1"]);
-  copy(modules, ROOT, express, "express");
-  copy(modules, ROOT, types, "@types/express");
-  copy(modules, ROOT, "@types/node");
-  copyDependencies(modules, ROOT, own);
-}
-
-/** Copies a package, with all it depends on, from where `from` finds it. */
-function copy(modules: string, from: string, name: string, as = name): void {
-  const target = join(modules, as);
-  if (existsSync(target)) return;
-  const source = found(from, name);
-  if (!source) return; // optional, and not for this platform
-  cpSync(source, target, { recursive: true });
-  copyDependencies(modules, source, source);
-}
-
-function copyDependencies(modules: string, from: string, manifestIn: string): void {
-  const manifest = JSON.parse(readFileSync(join(manifestIn, "package.json"), "utf8")) as Manifest;
-  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) {
-    const source = found(from, name);
-    // What lies inside the package that needs it came along with the copy; what that needs in turn may not have.
-    if (source?.startsWith(join(from, "node_modules")) && from !== ROOT) copyDependencies(modules, source, source);
-    else copy(modules, from, name);
-  }
-}
-
-function found(from: string, name: string): string | undefined {
-  for (let at = from; ; at = dirname(at)) {
-    const candidate = join(at, "node_modules", name);
-    if (existsSync(candidate)) return candidate;
-    if (at === dirname(at)) return undefined;
-  }
-}
-
 async function installWithNpm(project: string, release: string): Promise<void> {
-  const packages = [tarball, `express@${release}`, `@types/express@${release}`, "@types/node@22"];
+  const packages = [tarball.file, `express@${release}`, `@types/express@${release}`, "@types/node@22"];
   await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...packages], { cwd: project });
 }
 

@@ -11,6 +11,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     types: ["backends/backend.ts", "backends/open.ts", "events.ts", "health.ts", "session", "settings/settings.ts"],
     why: "the public names, and nothing else",
   },
+  "index.mts": { values: ["index.ts"], types: [], why: "the same names for `import`" },
   "tokenizer.ts": {
     values: [
       "errors.ts",
@@ -102,7 +103,7 @@ interface Import {
 const LIB = fileURLToPath(new URL("../lib", import.meta.url));
 const files = readdirSync(LIB, { recursive: true, encoding: "utf8" })
   .map((path) => path.replaceAll("\\", "/"))
-  .filter((path) => path.endsWith(".ts"))
+  .filter((path) => /\.m?ts$/.test(path))
   .sort();
 const textOf = (file: string) => readFileSync(join(LIB, file), "utf8");
 const imports = files.flatMap((file) => importsIn(file, textOf(file)));
@@ -110,11 +111,11 @@ const ours = imports.filter(({ of }) => files.includes(of));
 
 function importsIn(file: string, text: string): Import[] {
   const target = (name: string) =>
-    name.startsWith(".") ? posix.join(posix.dirname(file), name).replace(/\.js$/, ".ts") : name;
+    name.startsWith(".") ? posix.join(posix.dirname(file), name).replace(/js$/, "ts") : name;
   const stated = [...text.matchAll(/^(?:import|export) (type )?(?:[^"';]*? from )?"([^"]+)"/gm)].map(
     ([, type, name = ""]): Import => ({ from: file, of: target(name), kind: type ? "type" : "value" }),
   );
-  const called = [...text.matchAll(/(typeof )?\bimport\("([^"]+)"\)/g)].map(
+  const called = [...text.matchAll(/(typeof )?\b(?:import|require)\("([^"]+)"\)/g)].map(
     ([, type, name = ""]): Import => ({ from: file, of: target(name), kind: type ? "type" : "dynamic" }),
   );
   return [...stated, ...called];

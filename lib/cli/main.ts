@@ -1,5 +1,4 @@
 /** The command line: finds the command, reads its options, tells what went wrong. One file a command. */
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { TokenizerError } from "../errors.js";
 import { didYouMean } from "../settings/nearest.js";
@@ -30,10 +29,6 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     io.print(helpOfAll());
     return 0;
   }
-  if (name === "--version") {
-    io.print(version());
-    return 0;
-  }
   if (name === undefined) {
     io.tell(helpOfAll());
     return 2;
@@ -57,11 +52,6 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     io.tell(`Help: ${PROGRAM} ${command ? `${command.name} ` : ""}--help`);
     return 2;
   }
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function readOptions({ options }: Command, argv: readonly string[]): Values {

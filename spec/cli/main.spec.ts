@@ -1,11 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { commandLine, settingsFile } from "./command-line.js";
 
-test("--version is the package's", async () => {
-  const { default: manifest } = await import("../../package.json", { with: { type: "json" } });
-  expect(await commandLine(["--version"])).toEqual({ code: 0, stdout: manifest.version, stderr: "" });
-});
-
 describe("help", () => {
   test.each([[["--help"]], [["-h"]], [["help"]]])("of all commands: %j", async (argv) => {
     const { code, stdout, stderr } = await commandLine(argv);

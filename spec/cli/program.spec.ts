@@ -11,7 +11,7 @@ import { appAt, backendOf, settingsFile } from "./command-line.js";
 
 // The program itself: `npm test` has built it.
 
-const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
+const BIN = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
 const local = () => ({ type: "local", path: `${temporaryFolder()}/tokens` }) as const;
 
 function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -48,6 +48,11 @@ test("prints to stdout, tells to stderr, and ends with the exit code", async () 
   });
   expect(failed).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(/^The settings cannot be read\./) });
 });
+test("--version is the package's", async () => {
+  const { default: manifest } = await import("../../package.json", { with: { type: "json" } });
+  expect(await bin("--version")).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: "" });
+});
+
 test("new-password: one line, which nobody has had before", async () => {
   const [one, other] = await Promise.all([bin("new-password"), bin("new-password")]);
   expect(one).toEqual({ code: 0, stdout: expect.stringMatching(/^[\w-]{43}\n$/), stderr: "" });

@@ -201,9 +201,9 @@ function isSame(one: Credentials, other: Credentials): boolean {
 
 async function loadPackage(): Promise<typeof import("@aws-sdk/client-dynamodb")> {
   try {
-    return await import("@aws-sdk/client-dynamodb");
+    return require("@aws-sdk/client-dynamodb");
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw cause;
     throw new TokenizerError(
       "PACKAGE_MISSING",
       "tokenizer.type: dynamodb needs a package that is not installed: npm install @aws-sdk/client-dynamodb",

@@ -29,11 +29,11 @@ const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as c
  */
 export async function loadEngine(name: EngineName = hasNodeSqlite() ? "node:sqlite" : "libsql"): Promise<OpenDatabase> {
   if (name === "node:sqlite") {
-    const { DatabaseSync } = await import("node:sqlite");
+    const { DatabaseSync }: typeof import("node:sqlite") = require("node:sqlite");
     return (file) => new DatabaseSync(file);
   }
   try {
-    const { default: LibsqlDatabase } = await import("libsql");
+    const LibsqlDatabase: typeof import("libsql") = require("libsql");
     return (file) => new LibsqlDatabase(file);
   } catch (cause) {
     const advice = `Node ${process.versions.node} has no SQLite of its own: run "npm install libsql", or use Node 22.13 or later.`;

@@ -25,10 +25,19 @@ const METHODS = {
   close: true,
 } satisfies Record<Exclude<keyof Backend, "maxValueBytes" | "expiresByItself">, true>;
 
+const NOT_FOUND: ReadonlySet<unknown> = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
+
+/** `import()` cannot load it, and `require` perhaps can. */
+const CANNOT_IMPORT: ReadonlySet<unknown> = new Set([
+  // jest's CommonJS has `import()` with Node's flag --experimental-vm-modules only.
+  "ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING",
+  "ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG",
+  // ts-node and its like teach `require` new kinds of files, but not `import()`.
+  "ERR_UNKNOWN_FILE_EXTENSION",
+]);
+
 /** Of an error's message, which may go on for pages. */
 const MOST_SHOWN = 300;
-
-const NOT_FOUND: ReadonlySet<unknown> = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
 
 /** The file that is meant; `undefined` where it is a package. */
 export function fileOf({ module, folder }: ModulePlace): string | undefined {
@@ -78,11 +87,11 @@ const WHAT_TO_EXPORT =
 async function load(place: ModulePlace): Promise<unknown> {
   const file = fileOf(place);
   try {
-    return await import(file === undefined ? packageUrl(place) : pathToFileURL(file).href);
+    return await loadFrom(place, file);
   } catch (error) {
     // Asked only now: what compiles on the fly may have found another file under this name.
     if (file !== undefined && !existsSync(file)) throw noSuchFile(place, file, error);
-    if (!NOT_FOUND.has((error as { code?: unknown } | null)?.code)) {
+    if (!NOT_FOUND.has(codeOf(error))) {
       throw unusable(place, `it failed while it was loaded: ${reasonOf(error)}`, error);
     }
     const what = file === undefined ? "it, or something that it needs," : "something that it needs";
@@ -93,16 +102,44 @@ async function load(place: ModulePlace): Promise<unknown> {
 
 const HOW_TO_INSTALL = "Install it with npm; a file of your own is named by a path that begins with ./";
 
-/**
- * What is to be imported for a package. Found from the folder as `require` finds it; else it is left to `import`, which
- * looks from here: so it does for packages that only `import` may load, and for settings that lie outside of the project.
- */
-function packageUrl({ module, folder }: ModulePlace): string {
+async function loadFrom({ module, folder }: ModulePlace, file: string | undefined): Promise<unknown> {
+  const require = createRequire(join(folder, "settings.yml"));
+  const found = file ?? resolved(require, module);
   try {
-    return pathToFileURL(createRequire(join(folder, "settings.yml")).resolve(module)).href;
-  } catch {
-    return module;
+    return await import(found === undefined ? module : pathToFileURL(found).href);
+  } catch (error) {
+    if (!CANNOT_IMPORT.has(codeOf(error))) throw error;
+    return { default: required(require, found ?? module) };
   }
+}
+
+function required(require: NodeJS.Require, file: string): unknown {
+  try {
+    return require(file);
+  } catch (cause) {
+    const isModule = codeOf(cause) === "ERR_REQUIRE_ESM" || /^SyntaxError: .*\b(?:import|export)\b/.test(String(cause));
+    throw isModule ? new Error(NO_MODULES, { cause }) : cause;
+  }
+}
+
+const NO_MODULES =
+  "it is an ES module, which jest cannot load from CommonJS. Have jest transform it, write it as CommonJS, or start " +
+  "node with --experimental-vm-modules";
+
+/**
+ * A package's file, found from the folder as `require` finds it. Else it is left to `import`, which looks from here: so it
+ * does for packages that only `import` may load, and for settings that lie outside of the project.
+ */
+function resolved(require: NodeJS.Require, module: string): string | undefined {
+  try {
+    return require.resolve(module);
+  } catch {
+    return undefined;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return memberOf(error, "code");
 }
 
 function defaultOf(loaded: unknown): unknown {

@@ -1,5 +1,4 @@
 /** How Redis is reached: signing in, and when the package is to give up. */
-import { createRequire } from "node:module";
 import { within } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
@@ -29,22 +28,19 @@ export type RedisPackage = Pick<typeof import("redis"), "createClient" | "ErrorR
 
 /** @throws TokenizerError `PACKAGE_MISSING` */
 export async function loadPackage(): Promise<RedisPackage> {
-  const redis = await import("redis").catch((cause) => {
-    throw packageMissing("Install it: npm install redis", cause);
-  });
-  const version = packageVersion();
-  if (version !== undefined && Number.parseInt(version, 10) < 6) {
-    throw packageMissing(`Found is version ${version}. Install the newer one: npm install redis@6`);
+  const redis = requirePackage();
+  // Since 6.0.0. Its version stands in its package.json alone, which is not there in a bundle.
+  if (!("DEFAULT_RESP" in redis)) {
+    throw packageMissing("Found is an older one. Install the newer: npm install redis@6");
   }
   return redis;
 }
 
-/** `undefined` where it was put into one file with the application. */
-function packageVersion(): string | undefined {
+function requirePackage(): RedisPackage {
   try {
-    return createRequire(import.meta.url)("redis/package.json").version;
-  } catch {
-    return undefined;
+    return require("redis");
+  } catch (cause) {
+    throw packageMissing("Install it: npm install redis", cause);
   }
 }
 

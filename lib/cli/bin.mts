@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `npx express-tokenizer`. */
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { main } from "./main.js";
 
@@ -47,8 +48,19 @@ async function ask(question: string): Promise<string> {
   return line;
 }
 
+async function run(argv: readonly string[]): Promise<number> {
+  if (argv[0] !== "--version") return main(argv, { print, tell, env: process.env, terminal });
+  await print(version());
+  return 0;
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 const terminal = stderr.isTTY ? { rewrite, ask: stdin.isTTY ? ask : undefined } : undefined;
-const code = await main(process.argv.slice(2), { print, tell, env: process.env, terminal }).catch((error: unknown) => {
+const code = await run(process.argv.slice(2)).catch((error: unknown) => {
   if (error !== failure) throw error;
   return 0;
 });
