@@ -56,6 +56,15 @@ describe("the tarball", () => {
     expect(size.unpacked).toBeLessThan(LARGEST.unpacked);
   });
 
+  test("its declarations compile also without esModuleInterop: none has a default import", () => {
+    const declarations = tarball.paths.filter((path) => /\.d\.m?ts$/.test(path));
+    const having = declarations.filter((path) =>
+      /^import (?!type \{)\w+[, ]/m.test(readFileSync(join(ROOT, path), "utf8")),
+    );
+    expect(declarations.length).toBeGreaterThan(50);
+    expect(having).toEqual([]);
+  });
+
   test("publint has nothing to say about it", async () => {
     expect(await outputIn(folder, PUBLINT, tarball.file, "--strict")).toMatch(/All good!\s*$/);
   });

@@ -1,6 +1,6 @@
 /** What is remembered beside a session object, so that its next save knows what it is a change to. */
 import { randomUUID } from "node:crypto";
-import session, { type Session, type SessionData } from "express-session";
+import { type Cookie, Session, type SessionData } from "express-session";
 import type { Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
 import { type RecordHead, type SessionRecord, textOf } from "./record.js";
@@ -57,7 +57,7 @@ export function userOf(username: unknown): string | undefined {
 }
 
 /** The `cookie.maxAge` that the application set, in milliseconds; `undefined` for none, and for what is no number. */
-export function maxAgeOf({ cookie }: { cookie?: session.Cookie | undefined }): number | undefined {
+export function maxAgeOf({ cookie }: { cookie?: Cookie | undefined }): number | undefined {
   const maxAge = cookie?.originalMaxAge;
   return typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : undefined;
 }
@@ -109,7 +109,7 @@ export function newVersion(): string {
 
 /** A Session carries the request that it was made for. */
 function isSession(value: object): value is Session & { readonly req: { session?: unknown } } {
-  return value instanceof session.Session;
+  return value instanceof Session;
 }
 
 function isLetGo(value: object): boolean {

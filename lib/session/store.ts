@@ -1,7 +1,7 @@
 /** express-session's Store over the engine: callbacks, and objects of express-session's own classes. */
 import { randomBytes } from "node:crypto";
 import type { Request } from "express";
-import session, { type CookieOptions, type Session, type SessionData } from "express-session";
+import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { storageKey } from "../session-id.js";
 import { cookieData } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
@@ -33,7 +33,7 @@ const ID_BYTES = 24;
  *
  * Every error is a `TokenizerError`.
  */
-export class TokenStore extends session.Store {
+export class TokenStore extends ExpressStore {
   readonly #parts: TokenStoreParts;
 
   private constructor(parts: TokenStoreParts) {
