@@ -30,7 +30,10 @@ const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as c
 export async function loadEngine(name: EngineName = hasNodeSqlite() ? "node:sqlite" : "libsql"): Promise<OpenDatabase> {
   if (name === "node:sqlite") {
     const { DatabaseSync }: typeof import("node:sqlite") = require("node:sqlite");
-    return (file) => new DatabaseSync(file);
+    const memory = new DatabaseSync(":memory:");
+    const isOld = !takesNumbers(memory);
+    memory.close();
+    return (file) => (isOld ? withPlainParameters(new DatabaseSync(file)) : new DatabaseSync(file));
   }
   try {
     const LibsqlDatabase: typeof import("libsql") = require("libsql");
@@ -75,4 +78,38 @@ function resultCode(error: unknown): number | undefined {
   const { errcode, rawCode } = error as { errcode?: unknown; rawCode?: unknown };
   const code = errcode ?? rawCode;
   return typeof code === "number" ? code & 0xff : undefined;
+}
+
+/** Node's own engine takes the 1 of `?1` for a name before 22.20 and 24.7 (nodejs/node#59340). */
+export function takesNumbers(database: Database): boolean {
+  try {
+    database.prepare("SELECT ?1").get(1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The same database, where each `?N` goes to the engine as a plain `?`, and the values in the order of these. */
+export function withPlainParameters(database: Database): Database {
+  return {
+    exec: (sql) => database.exec(sql),
+    close: () => database.close(),
+    prepare(sql) {
+      const order: number[] = [];
+      const plain = sql.replace(/\?(\d+)/g, (_, number) => {
+        order.push(Number(number) - 1);
+        return "?";
+      });
+      const statement = database.prepare(plain);
+      if (order.length === 0) return statement;
+      const inOrder = (values: ReadonlyArray<string | number>) =>
+        order.map((index) => values[index] as string | number);
+      return {
+        run: (...values) => statement.run(...inOrder(values)),
+        get: (...values) => statement.get(...inOrder(values)),
+        all: (...values) => statement.all(...inOrder(values)),
+      };
+    },
+  };
 }
