@@ -10,10 +10,12 @@ import { SessionCookie } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
 import type { Lifetime } from "./session/lifetime.js";
 import { loadSession } from "./session/load.js";
+import { Place } from "./session/place.js";
+import { Serving } from "./session/serving.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import type { TokenStore } from "./session/store.js";
 import type { Settings } from "./settings/settings.js";
-import { proxyWarning } from "./warnings.js";
+import { proxyWarning, sameNameWarning } from "./warnings.js";
 
 export interface MiddlewareParts {
   readonly settings: Settings;
@@ -31,12 +33,20 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
   const signing = { store, engine, lifetime, sealer };
-  const warnOfProxy = proxyWarning(settings.tokenizer.cookie.secure, warn);
+  const { name: cookieName, path, secure } = settings.tokenizer.cookie;
+  const place = new Place(path);
+  const warnOfProxy = proxyWarning(secure, warn);
+  const warnOfSameName = sameNameWarning(cookieName, warn);
 
   return function sessions(req, res, next) {
-    if (req.session) return next(mountedTwice());
-    if (!cookie.isInPath(req)) return next();
+    const other = Serving.of(req);
+    if (other ? other.isBy(store) : req.session) return next(mountedTwice());
+    const depth = place.depthOf(req);
+    if (other) warnOfSameName(other.by.cookieName);
+    // Of equals the later one is nearer to the handler.
+    if (other && depth < other.by.depth) return next();
     warnOfProxy(req);
+    const serving = Serving.begin(req, { owner: store, depth, cookieName });
     loadSession(req, { store, engine, cookie }, (error, found) => {
       if (error) return refuse(error, next);
       exposeCredentials(req, sealer);
@@ -49,11 +59,11 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
         signedOut = true;
       };
       commitBeforeAnswer(res, {
-        save: () => req.session && engine.commit(req.session),
-        exposed() {
+        save: serving.within(() => req.session && engine.commit(req.session)),
+        exposed: serving.within(() => {
           isExposed = Boolean(req.session) && engine.expose(req.session);
-        },
-        announce() {
+        }),
+        announce: serving.within(() => {
           cookie.lookAtOthers(res);
           const current = req.session;
           const isSaved = current !== undefined && engine.isStored(current);
@@ -61,7 +71,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
           if (isNew) cookie.send(req, res, current.id, { found, isSaved });
           else if (signedOut) cookie.clear(req, res, found);
           else if (current?.id === found.live || found.live === undefined) cookie.tidy(req, res, found);
-        },
+        }),
         refuse: (error) => refuse(error, next),
       });
       next();

@@ -20,6 +20,19 @@ export function proxyWarning(secure: boolean | "auto", warn: (message: string) =
   };
 }
 
+/** Two middlewares serve one request, and their cookies may be one to the browser. */
+export function sameNameWarning(name: string, warn: (message: string) => void): (other: string) => void {
+  let isWarned = false;
+  return (other) => {
+    if (isWarned || other !== name) return;
+    isWarned = true;
+    warn(
+      `A request goes through two session middlewares whose cookies are both called ${name}: each takes the other's for ` +
+        "its own, so that a sign-in with one may sign out of the other. Give each a name: tokenizer.cookie.name.",
+    );
+  };
+}
+
 /** With its debug output on, express-session prints session ids and cookies. */
 export function warnOfDebugOutput(warn: (message: string) => void): void {
   const names = (process.env.DEBUG ?? "").split(/[\s,]+/).filter(Boolean);

@@ -34,7 +34,11 @@ const credentials: PropertyDescriptor & ThisType<Request> = {
  */
 export function exposeCredentials(req: Request, sealer: CredentialsSealer | undefined): void {
   Object.defineProperty(req, "credentials", credentials);
-  if (!sealer) return;
+  if (!sealer) {
+    // An outer middleware may have had one.
+    states.delete(req);
+    return;
+  }
   sealer.renew(req.session);
   states.set(req, { sealer });
 }

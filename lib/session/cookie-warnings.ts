@@ -1,6 +1,7 @@
 /** What becomes of the session's cookie where that is not what somebody expects: each is warned of once. */
 import type { Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
+import { Place } from "./place.js";
 
 /** Names that browsers take from secure cookies alone (draft-ietf-httpbis-rfc6265bis). */
 const SECURE_PREFIX = /^__(?:Host|Http|Secure)-/i;
@@ -12,13 +13,22 @@ const TLS_ADVICE = 'Behind a proxy set app.set("trust proxy", …); for plain HT
 export class CookieWarnings {
   readonly #settings: CookieSettings;
   readonly #warn: (message: string) => void;
+  readonly #place: Place;
   readonly #told = new Set<string>();
   /** The visitor chooses the host, so each would be another message. */
   #isOtherHostTold = false;
+  /** Browsers sent the cookie with a request that is not below its path: a proxy takes the path off. */
+  #isPathChanged = false;
 
   constructor(settings: CookieSettings, warn: (message: string) => void) {
     this.#settings = settings;
     this.#warn = warn;
+    this.#place = new Place(settings.path);
+  }
+
+  /** A cookie of ours came with a request. */
+  came(req: Request): void {
+    if (!this.#place.isSentThere(req)) this.#isPathChanged = true;
   }
 
   /** Without Express nobody knows whether a proxy spoke TLS, so nobody knows whether the cookie is to be secure. */
@@ -38,7 +48,7 @@ export class CookieWarnings {
 
   /** A cookie that is sent, but that browsers will not keep. */
   sent(req: Request, isSecure: boolean): void {
-    const { name, same_site, domain } = this.#settings;
+    const { name, same_site, domain, path } = this.#settings;
     const dropped = "a request came without TLS: browsers drop its session's cookie, which is not Secure.";
     if (!isSecure && same_site === "none") {
       this.#once(`tokenizer.cookie.same_site is none, but ${dropped} ${TLS_ADVICE} use same_site: lax.`);
@@ -47,6 +57,13 @@ export class CookieWarnings {
       this.#once(`tokenizer.cookie.name is ${name}, but ${dropped} ${TLS_ADVICE} use a name without that prefix.`);
     }
     if (domain !== undefined && !isOf(domain, req.hostname)) this.#otherHost(domain, req.hostname);
+    if (!this.#isPathChanged && !this.#place.isSentThere(req)) {
+      this.#once(
+        `tokenizer.cookie.path is ${path}, but a request for another path has a session: browsers send its cookie back ` +
+          `below ${path} alone, capitals and all. That is right behind a proxy that takes ${path} off; else mount the ` +
+          `sessions there: app.use("${path}", sessions).`,
+      );
+    }
   }
 
   /** The application's own cookies, before the session's is added. One that only takes the cookie back does no harm. */

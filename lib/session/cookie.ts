@@ -54,16 +54,11 @@ export class SessionCookie {
     this.#overtaken = new Overtaken(now);
   }
 
-  /** Whether the request is for the cookie's path: outside of it there is no session. An upgrade is none of Express's. */
-  isInPath(req: Request): boolean {
-    const { path } = this.#settings;
-    return path === "/" || pathOf(req.originalUrl ?? req.url).startsWith(path);
-  }
-
   /** The session ids that the request's cookies name. Several cookies may have the name: only their signatures tell whose. */
   read(req: Request): Brought {
     const values = valuesOf(req.headers.cookie, this.#settings.name);
     const ids = values.flatMap((value) => this.#idOf(value) ?? []);
+    if (ids.length > 0) this.#warnings.came(req);
     return {
       ids: [...new Set(ids)].slice(0, MOST_LOOKED_UP),
       areSeveral: ids.length > 1,
@@ -184,9 +179,4 @@ function mayTakeBack(req: Request, res: Response): boolean {
 function mayBeShared(res: Response): boolean {
   const control = String(res.getHeader("cache-control") ?? "");
   return /\b(?:public|s-maxage|max-age=0*[1-9])/i.test(control) && !/\b(?:private|no-store)\b/i.test(control);
-}
-
-/** Without the origin that a request through a proxy may name, and without the query. */
-function pathOf(url: string): string {
-  return url.replace(/^[a-z][\w+.-]*:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "") || "/";
 }

@@ -8,6 +8,7 @@ import { loadSettings } from "../../lib/settings/load.js";
 import { type App, type AppOptions, MINUTE, SAFE_PASSWORD, startApp, temporaryFolder } from "../support/app.js";
 import { connectToChromium, withChromium } from "../support/browser.js";
 import { Gate } from "../support/gate.js";
+import { startProxy } from "../support/stripping-proxy.js";
 
 type Cookie = NonNullable<NonNullable<AppOptions["settings"]>["cookie"]>;
 
@@ -158,6 +159,19 @@ withChromium("in Chromium", () => {
       await slow;
       expect(await told(app)).toEqual(ADA);
     });
+  });
+
+  test("behind a proxy that takes the cookie's path off", async () => {
+    await visit();
+    const app = await start({ cookie: { path: "/intranet" } });
+    const proxy = await startProxy(app.port, "/intranet");
+    await page.goto(`http://${HOST}:${proxy.port}/intranet/app/form`);
+    await page.click("button");
+    await page.waitForURL("**/intranet/app/session");
+    expect(await kept()).toEqual([`${HOST}/intranet`]);
+    await page.reload();
+    expect(await page.textContent("body")).toContain('"username":"ada"');
+    await proxy.close();
   });
 
   test("sign-in and sign-out leave no cookie behind that has no domain, once there is one", async () => {

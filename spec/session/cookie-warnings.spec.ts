@@ -94,6 +94,57 @@ describe("what browsers take", () => {
     expect(logOf({ name }, "example.com", true)).toEqual([]);
   });
 
+  describe("a path", () => {
+    const asked = (originalUrl: string) => ({ originalUrl, url: "/" }) as Request;
+
+    function logAfter(path: string, use: (warnings: CookieWarnings) => void): string[] {
+      const log: string[] = [];
+      const settings = { name: "token", secure: "auto", same_site: "lax", path } as const;
+      use(new CookieWarnings(settings, (line) => log.push(line)));
+      return log;
+    }
+
+    test.each([
+      ["/", "/anything"],
+      ["/", "*"],
+      ["/app", "/app"],
+      ["/app", "/app/x"],
+      ["/app", "/app?x=y"],
+      ["/app", "http://example.com/app/x"],
+      ["/app/", "/app/x"],
+      ["/app/", "/app"],
+    ])("%s: back from a request for %s browsers bring it", (path, url) => {
+      expect(logAfter(path, (warnings) => warnings.sent(asked(url), true))).toEqual([]);
+    });
+
+    test.each(["/", "/application", "/App", "/x/app", "/ap"])("/app: back from a request for %s they do not", (url) => {
+      const sendTwice = (warnings: CookieWarnings) => {
+        for (const _ of [1, 2]) warnings.sent(asked(url), true);
+      };
+      expect(logAfter("/app", sendTwice)).toEqual([
+        "tokenizer.cookie.path is /app, but a request for another path has a session: browsers send its cookie back " +
+          "below /app alone, capitals and all. That is right behind a proxy that takes /app off; else mount the sessions " +
+          'there: app.use("/app", sessions).',
+      ]);
+    });
+
+    test("where the cookie did come with a request for another path, a proxy takes the path off", () => {
+      const log = logAfter("/app", (warnings) => {
+        warnings.came(asked("/inbox"));
+        warnings.sent(asked("/sign-in"), true);
+      });
+      expect(log).toEqual([]);
+    });
+
+    test("where it only comes with requests below the path, no proxy does", () => {
+      const log = logAfter("/app", (warnings) => {
+        warnings.came(asked("/app/inbox"));
+        warnings.sent(asked("/sign-in"), true);
+      });
+      expect(log).toHaveLength(1);
+    });
+  });
+
   test("visitors choose the host: it is cut, and ever other ones are warned of once", () => {
     const log: string[] = [];
     const settings = { name: "t", secure: "auto", same_site: "lax", path: "/", domain: "example.com" } as const;

@@ -1,12 +1,15 @@
 import { createServer as createTlsServer, request as httpsRequest, type RequestOptions } from "node:https";
 import type { ConnectionOptions } from "node:tls";
 import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Express, Request, Response } from "express";
+import express, { type Express, type Request, type Response } from "express";
 import session from "express-session";
+import express4 from "express4";
+import request from "supertest";
 import { TokenizerError } from "../../lib/errors.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { tokenizer } from "../../lib/tokenizer.js";
 import { type App, cookiesOf, MINUTE, SAFE_PASSWORD, startApp, temporaryFolder } from "../support/app.js";
+import { startProxy } from "../support/stripping-proxy.js";
 
 const NOBODY = { values: {}, ended: false };
 
@@ -98,24 +101,46 @@ describe("the cookie", () => {
     expect(cleared).toContain("; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
   });
 
-  test("follows the setting path: outside of it there is no session", async () => {
-    const other = await startApp({
-      settings: { cookie: { path: "/inside" } },
-      routes(express) {
-        express.get(["/inside/tell", "/outside"], (req, res) => {
-          res.json({ hasSession: req.session !== undefined });
-        });
-        express.post("/inside/set", (req, res) => {
-          Object.assign(req.session, req.body);
-          res.sendStatus(204);
-        });
-      },
-    });
-    const visitor = other.visitor();
-    const [sent] = cookiesOf(await visitor.post("/inside/set", { basket: [1] }));
-    expect(sent).toMatch(/; Path=\/inside; HttpOnly; SameSite=Lax$/);
-    expect((await visitor.get("/inside/tell")).body).toEqual({ hasSession: true });
-    expect((await visitor.get("/outside")).body).toEqual({ hasSession: false });
+  test.each([4, 5] as const)(
+    "follows the setting path; where the middleware is mounted there is a session, on Express %i",
+    async (release) => {
+      const log: string[] = [];
+      const section = { safe_password: SAFE_PASSWORD, path: temporaryFolder(), cookie: { path: "/app" } };
+      const sessions = tokenizer({ tokenizer: section }, { log: { warn: (line) => log.push(line) } });
+      const framework = release === 4 ? (express4 as unknown as typeof express) : express;
+      const app = framework().use("/app", sessions);
+      app.use((req, res) => {
+        if (req.session && req.query.user) req.session.username = String(req.query.user);
+        res.json(req.session ? (req.session.username ?? "nobody") : "no session");
+      });
+      const agent = request.agent(app);
+      const told = async (path: string) => (await agent.get(path)).body;
+      expect(cookiesOf(await agent.get("/app?user=ada"))).toEqual([expect.stringMatching(/; Path=\/app; HttpOnly;/)]);
+      for (const path of ["/app", "/app/", "/app/x", "/app?x=/"]) expect(await told(path)).toBe("ada");
+      for (const path of ["/", "/application", "/ap", "/x/app"]) expect(await told(path)).toBe("no session");
+      expect(log).toEqual([]);
+      // Express takes it for the same path, and browsers do not.
+      expect(await told("/App/x?user=grace")).toBe("grace");
+      expect(log).toEqual([
+        expect.stringMatching(/^express-tokenizer: tokenizer.cookie.path is \/app, but a request for/),
+      ]);
+      await sessions.close();
+    },
+  );
+
+  test("follows the setting path behind a proxy that takes it off", async () => {
+    const other = await startApp({ settings: { cookie: { path: "/app" } } });
+    const proxy = await startProxy(other.port, "/app");
+    const agent = request.agent(proxy.url);
+    const ada = { username: "ada", password: "p" };
+    const [sent] = cookiesOf(await agent.post("/app/sign-in").send(ada));
+    expect(sent).toMatch(/; Path=\/app; HttpOnly; SameSite=Lax$/);
+    expect((await agent.get("/app/session")).body.values).toEqual({ username: "ada" });
+    expect(cookiesOf(await agent.post("/app/sign-out"))).toEqual([
+      expect.stringMatching(/^token=; Path=\/app; Expires/),
+    ]);
+    expect((await agent.get("/app/session")).body).toEqual(NOBODY);
+    await proxy.close();
   });
 });
 
