@@ -6,13 +6,14 @@
  *
  * The rights that its user needs: ACL SETUSER … ~tokenizer:* +get +getrange +set +setrange +pexpire +del +scan +eval +evalsha +ping,
  * with a `database` other than 0 +select, in a Cluster +cluster|slots +asking. (`entries` names every key, also those of others.)
- * With +info it is warned at start when Redis drops what has not expired.
+ * With +info and +time it is warned at start when Redis drops what has not expired, and when its clock is wrong.
  */
 import { randomUUID } from "node:crypto";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
 import { parseAddress } from "./address.js";
+import { clockWarnings } from "./clock.js";
 import { ClusterServers } from "./cluster.js";
 import type { Connection } from "./connection.js";
 import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
@@ -61,7 +62,7 @@ export class RedisBackend implements Backend {
       await servers.send(key, this.#scan("0", 1), giveUpAt);
       // Needed only while slots move, when it is late to be told that the right is missing.
       if (this.#options.options?.cluster) await servers.send(key, ["ASKING"], giveUpAt);
-      await this.#warnOfEviction(servers, giveUpAt);
+      await this.#warnOfServers(servers, giveUpAt);
     };
     await this.#run(tryAll, { atStart: true });
   }
@@ -172,10 +173,13 @@ export class RedisBackend implements Backend {
   }
 
   /** Never fails: it is no reason not to begin. */
-  async #warnOfEviction(servers: Servers, giveUpAt: number): Promise<void> {
-    const owners = await servers.owners(giveUpAt).catch(() => []);
-    const warning = await evictionWarning(new Set(owners), giveUpAt);
-    if (warning !== undefined) this.#context.warn(warning);
+  async #warnOfServers(servers: Servers, giveUpAt: number): Promise<void> {
+    const owners = new Set(await servers.owners(giveUpAt).catch(() => []));
+    const [eviction, clocks] = await Promise.all([
+      evictionWarning(owners, giveUpAt),
+      clockWarnings(owners, this.#context.now, giveUpAt),
+    ]);
+    for (const warning of [eviction ?? [], clocks].flat()) this.#context.warn(warning);
   }
 
   /** Once more where that is safe: by its version, a write that was done already is known. */
