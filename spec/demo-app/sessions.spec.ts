@@ -130,14 +130,21 @@ describe("ending one", () => {
     expect(await isSignedIn(phone)).toBe(true);
   });
 
-  test("tells the ended browser at whatever it does next", async () => {
+  test.each<[string, () => PromiseLike<{ headers: { location?: string } }>]>([
+    ["ends others", () => phone.post("/sessions/end-others")],
+    ["asks for the sessions", () => phone.get("/sessions")],
+    ["asks for the start", () => phone.get("/")],
+  ])("tells the ended browser when it next %s, and once", async (_, act) => {
+    await laptop.post("/sessions/end-others");
+    expect((await act()).headers.location).toBe("/sign-in");
+    expect((await phone.open("/sign-in")).text).toContain(ENDED);
+    expect((await phone.open("/sign-in")).text).not.toContain(ENDED);
+    expect(await isSignedIn(laptop)).toBe(true);
+  });
+
+  test("tells the ended browser that its note waits", async () => {
     const before = await phone.get("/notes");
     await laptop.post("/sessions/end-others");
-    for (const act of [() => phone.post("/sessions/end-others"), () => phone.get("/sessions"), () => phone.get("/")]) {
-      const answer = await act();
-      expect(answer.headers.location).toBe("/sign-in");
-      expect((await phone.open("/sign-in")).text).toContain(ENDED);
-    }
     await phone.addNote(before, "Written too late");
     expect((await phone.open("/sign-in")).text).toContain("it will be waiting");
     expect(await isSignedIn(laptop)).toBe(true);
