@@ -38,9 +38,10 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   "deadline.ts": { values: ["errors.ts"], types: [], why: "whoever waits imports it" },
   "events.ts": { values: [], types: ["errors.ts"], why: "whoever has something to tell imports it" },
   "session-id.ts": { values: [], types: [], why: "what an id is called is the same for sessions and credentials" },
+  "visible.ts": { values: [], types: [], why: "whoever shows what comes from somewhere imports it" },
   "request.ts": { values: [], types: [], why: "declarations" },
   session: {
-    values: ["errors.ts", "deadline.ts", "events.ts", "session-id.ts", "credentials/envelope.ts"],
+    values: ["errors.ts", "deadline.ts", "events.ts", "session-id.ts", "visible.ts", "credentials/envelope.ts"],
     types: ["backends/backend.ts", "credentials", "settings/settings.ts"],
     why: "written once, over the contract, for all backends",
   },
@@ -76,9 +77,9 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     types: ["backends/backend.ts"],
     why: "runs in the specs of whoever brings a backend",
   },
-  settings: { values: ["errors.ts"], types: [], why: "checked before anything is made" },
+  settings: { values: ["errors.ts", "visible.ts"], types: [], why: "checked before anything is made" },
   cli: {
-    values: ["errors.ts", "session-id.ts", "tokenizer.ts", "settings", "backends"],
+    values: ["errors.ts", "session-id.ts", "visible.ts", "tokenizer.ts", "settings", "backends"],
     types: [],
     why: "asks as the application does; some commands ask the backend alone",
   },

@@ -1,5 +1,6 @@
 /** `revoke`: ends sessions. */
 import { SESSION_PREFIX } from "../session-id.js";
+import { visible } from "../visible.js";
 import {
   type Command,
   type Io,
@@ -13,7 +14,7 @@ import {
 } from "./command.js";
 import { placeOf } from "./place.js";
 import { withProgress } from "./progress.js";
-import { counted, visible } from "./text.js";
+import { counted } from "./text.js";
 
 /** What is to be ended. */
 interface Target {

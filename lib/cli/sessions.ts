@@ -1,4 +1,6 @@
 /** `sessions`: who is signed in, since when, until when. */
+
+import { visible } from "../visible.js";
 import {
   type Command,
   type Io,
@@ -9,7 +11,7 @@ import {
   withSessions,
 } from "./command.js";
 import { withProgress } from "./progress.js";
-import { columns, counted, localTime, visible } from "./text.js";
+import { columns, counted, localTime } from "./text.js";
 
 /** A live session, as JSON has it. */
 interface Listed {

@@ -1,16 +1,5 @@
-/** What is printed, made fit for eyes. */
-
-/**
- * Control characters, and others that move or hide text, as JSON escapes: what a user called himself must not draw on
- * somebody's terminal. JSON text stays the same JSON.
- */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (found) =>
-    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(
-      "",
-    ),
-  );
-}
+/** What is printed: cells, times, counts. */
+import { visible } from "../visible.js";
 
 /** Cells of one line; each as wide as told, and the last as wide as it is. */
 export function columns(cells: readonly string[], widths: readonly number[]): string {

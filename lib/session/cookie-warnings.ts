@@ -1,12 +1,11 @@
 /** What becomes of the session's cookie where that is not what somebody expects: each is warned of once. */
 import type { Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
+import { quoted } from "../visible.js";
 import { Place } from "./place.js";
 
 /** Names that browsers take from secure cookies alone (draft-ietf-httpbis-rfc6265bis). */
 const SECURE_PREFIX = /^__(?:Host|Http|Secure)-/i;
-
-const MOST_SHOWN = 60;
 
 const TLS_ADVICE = 'Behind a proxy set app.set("trust proxy", …); for plain HTTP on your own machine';
 
@@ -81,7 +80,7 @@ export class CookieWarnings {
     if (this.#isOtherHostTold) return;
     this.#isOtherHostTold = true;
     this.#warn(
-      `tokenizer.cookie.domain is ${domain}, but a request came for the host ${quote(host)}: browsers take no cookie ` +
+      `tokenizer.cookie.domain is ${domain}, but a request came for the host ${quoted(host ?? "")}: browsers take no cookie ` +
         "with another host's domain. Take the domain away; or, if a proxy put that host there, let it pass on the " +
         "browser's Host.",
     );
@@ -102,9 +101,4 @@ function isOf(domain: string, host: string | undefined): boolean {
 
 function isRemoval(line: string): boolean {
   return /^[^=;]*=\s*(?:;|$)|;\s*max-age\s*=\s*(?:0|-)|;\s*expires\s*=[^;]*\b19\d\d\b/i.test(line);
-}
-
-/** The visitor sent it. */
-function quote(text: string | undefined): string {
-  return JSON.stringify((text ?? "").slice(0, MOST_SHOWN));
 }

@@ -3,6 +3,7 @@ import { isSealedWithOlderKey, open, seal } from "../credentials/envelope.js";
 import type { Keyring } from "../credentials/keyring.js";
 import { TokenizerError } from "../errors.js";
 import { storageKey } from "../session-id.js";
+import { keyName } from "../visible.js";
 import { isSignIn, type SignIn } from "./users/user-record.js";
 
 /** About a session, in clear even when the session is sealed. Times are milliseconds since 1970. */
@@ -119,7 +120,7 @@ export function refuseTooLarge(value: string, text: string, limit: number | unde
   throw new TokenizerError(
     "SESSION_TOO_LARGE",
     `The session has ${inKilobytes(size)}, and the store keeps at most ${inKilobytes(limit)}. ` +
-      `Its largest keys: ${largest.map((field) => `${field.key} (${inKilobytes(field.size)})`).join(", ")}.`,
+      `Its largest keys: ${largest.map(({ key, size }) => `${keyName(key)} (${inKilobytes(size)})`).join(", ")}.`,
   );
 }
 
@@ -142,7 +143,7 @@ function refuse(fields: Record<string, unknown>): never {
   });
   throw new TokenizerError(
     "SESSION_UNSERIALIZABLE",
-    `req.session.${key} cannot be saved: it holds what JSON cannot (a BigInt, a circle, more than ${DEEPEST} levels).`,
+    `req.session.${keyName(String(key))} cannot be saved: it holds what JSON cannot (a BigInt, a circle, more than ${DEEPEST} levels).`,
   );
 }
 

@@ -33,9 +33,10 @@ export interface SessionState {
 /**
  * The state of a session object now.
  *
- * @throws TokenizerError `SESSION_UNSERIALIZABLE`
+ * @throws TokenizerError `SESSION_UNSERIALIZABLE`, `SESSION_INVALID`
  */
 export function stateOf(session: object): SessionState {
+  refuseTakenKeys(session);
   const { username, cookie } = session as Partial<SessionData>;
   return { text: textOf(session), maxAge: maxAgeOf({ cookie }), username, isLetGo: isLetGo(session) };
 }
@@ -105,6 +106,35 @@ export function withMaxAge(head: RecordHead, mine: SessionState, snapshot: Snaps
 /** 122 random bits: unguessable, and never made twice. Node draws those of many at once. */
 export function newVersion(): string {
   return randomUUID();
+}
+
+/** What express-session itself has under such a name would be in the way, or gone. */
+const TAKEN: ReadonlySet<string> = new Set([
+  ...Object.getOwnPropertyNames(Session.prototype).filter((name) => name !== "constructor"),
+  "req",
+  "id",
+  "__proto__",
+]);
+
+/** Whether a session cannot keep anything under this name. */
+export function isTaken(key: string): boolean {
+  return TAKEN.has(key);
+}
+
+/** @throws TokenizerError `SESSION_INVALID`, naming the key */
+function refuseTakenKeys(value: object): void {
+  // Assigned, this key is no key: it takes the session's methods away.
+  const key = isStripped(value) ? "__proto__" : Object.keys(value).find(isTaken);
+  if (key === undefined) return;
+  throw new TokenizerError(
+    "SESSION_INVALID",
+    `req.session.${key} cannot be kept: express-session has something of its own under that name. Take another one.`,
+  );
+}
+
+/** An object that was made a session, whose prototype is another by now. */
+function isStripped(value: object): boolean {
+  return !isSession(value) && Object.getOwnPropertyDescriptor(value, "req")?.enumerable === false;
 }
 
 /** A Session carries the request that it was made for. */

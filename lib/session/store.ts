@@ -6,6 +6,7 @@ import { storageKey } from "../session-id.js";
 import { cookieData } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
+import { isTaken } from "./snapshot.js";
 
 /** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
 export interface TokenStoreEvents {
@@ -97,6 +98,7 @@ export class TokenStore extends ExpressStore {
     const { engine } = this.#parts;
     const snapshot = engine.snapshotOf(data);
     const created = super.createSession(req, data);
+    keepAllKeys(created, data);
     if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
     if (snapshot) engine.remember(created, snapshot);
     return created;
@@ -155,6 +157,18 @@ export class TokenStore extends ExpressStore {
       if (callback) callback(error);
       else if (error) this.#parts.warn(`A session was not saved or ended, and nobody was told: ${messageOf(error)}`);
     });
+  }
+}
+
+/** express-session leaves out what objects have a property of: `constructor`, `toString`. */
+function keepAllKeys(created: object, data: object): void {
+  const keys = Object.keys(data).filter((key) => !isTaken(key));
+  if (keys.every((key) => Object.hasOwn(created, key))) return;
+  // All of them again, since their order is that of the text that is stored.
+  for (const key of keys) {
+    const value: unknown = Object.hasOwn(created, key) ? Reflect.get(created, key) : Reflect.get(data, key);
+    Reflect.deleteProperty(created, key);
+    Object.defineProperty(created, key, { value, writable: true, enumerable: true, configurable: true });
   }
 }
 

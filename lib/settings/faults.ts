@@ -1,6 +1,7 @@
 /** Words for what is wrong: where, what was found (never a secret's value), and what is allowed. */
 import type { ErrorObject } from "ajv";
 import { type SettingsFault, TokenizerError } from "../errors.js";
+import { quoted } from "../visible.js";
 import { didYouMean, misspelt } from "./nearest.js";
 import { type SettingSchema, settingSections } from "./settings.js";
 
@@ -22,8 +23,6 @@ export interface Origin {
   /** The variable that set a key, by the key's written path. */
   readonly variables: ReadonlyMap<string, string>;
 }
-
-const MOST_SHOWN = 60;
 
 /** `tokenizer.nodes[1]`. A key that is not a plain word is quoted, so that it cannot draw on the terminal. */
 export function writePath(at: Path): string {
@@ -162,8 +161,7 @@ function showValue(value: unknown, byVariable: boolean): string {
 
 /** Quoted, on one line, cut short, and without what may be a login. */
 function quote(text: string): string {
-  const shown = withoutLogin(text);
-  return JSON.stringify(shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}…` : shown);
+  return quoted(withoutLogin(text));
 }
 
 /** Whatever is before the last @, and what follows the ? of a URL. */

@@ -159,6 +159,19 @@ onEveryBackend((places) => {
       }
     });
 
+    test("29: over the engine's limit, by a key that would draw on the terminal or fill the log: escaped and cut", async () => {
+      Object.defineProperty(places.prototype, "maxValueBytes", { value: 399 * KB, configurable: true });
+      try {
+        const key = `größte\r\n\u001b]0;pwned\u0007${"y".repeat(10_000)}`;
+        const { body } = await app.visitor().post("/set", { small: 1, [key]: large.basket });
+        expect(body.message).toMatch(
+          /Its largest keys: "größte\\r\\n\\u001b\]0;pwned\\u0007y{42}…" \(500\.0 KB\), small/,
+        );
+      } finally {
+        Reflect.deleteProperty(places.prototype, "maxValueBytes");
+      }
+    });
+
     test("29: below the engine's limit: kept whole", async () => {
       const ada = await signedIn(app);
       const basket = places.name === "dynamodb" ? "x".repeat(390 * KB) : large.basket;

@@ -1,30 +1,25 @@
-import { beforeAll, describe, expect, test } from "@jest/globals";
+import { beforeAll, describe, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { type App, Clock, startApp } from "../support/app.js";
 import { everyBackend, onEveryBackend, sealedOnEveryBackend } from "../support/places.js";
 import { isFull } from "../support/redis-server.js";
+import { countBackendCalls } from "../support/stored.js";
 
 const RUNS = isFull ? 500 : 40;
 
 /** What `JSON.parse` can answer, lone surrogates and names such as `__proto__` included. */
 const value = fc.json({ stringUnit: "binary", maxDepth: 4 }).map((text): unknown => JSON.parse(text));
+/** What express-session has on every session: a session cannot have a key of that name. */
+const TAKEN = ["touch", "resetMaxAge", "save", "reload", "destroy", "regenerate", "id", "req", "__proto__"];
 /** `cookie` is express-session's own; `credentials` and `username` mean something to us. */
-const name = fc.string({ unit: "binary", maxLength: 12 }).filter((key) => !RESERVED.has(key));
-const RESERVED = new Set(["cookie", "credentials", "username", "req", "id", ...namesOfSessions()]);
+const RESERVED = new Set([...TAKEN, "cookie", "credentials", "username"]);
+const name = fc
+  .oneof(
+    { weight: 4, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) },
+    { weight: 1, arbitrary: fc.constantFrom(...Object.getOwnPropertyNames(Object.prototype)) },
+  )
+  .filter((key) => !RESERVED.has(key));
 const contents = fc.array(fc.tuple(name, value), { minLength: 1, maxLength: 8 });
-
-/** What every session has by its class: a session cannot have a field of that name. */
-function namesOfSessions(): string[] {
-  return [
-    "touch",
-    "resetMaxAge",
-    "save",
-    "reload",
-    "destroy",
-    "regenerate",
-    ...Object.getOwnPropertyNames(Object.prototype),
-  ];
-}
 
 /** What JSON cannot, under a name; and what is told of it. */
 const impossible: ReadonlyArray<[string, () => unknown]> = [
@@ -82,6 +77,10 @@ onEveryBackend(
               });
             res.sendStatus(204);
           });
+          application.post("/assign", (req, res) => {
+            Object.assign(req.session, JSON.parse(String(req.query.json)));
+            res.sendStatus(204);
+          });
           application.get("/text", (req, res) => {
             const { cookie: _, ...fields } = req.session;
             res.type("text").send(JSON.stringify(fields));
@@ -105,6 +104,55 @@ onEveryBackend(
       );
     });
 
+    test("names that every object has are kept, in their order, and cost no write when nothing changes", async () => {
+      const visitor = app.visitor();
+      put = ["toString", "a", "constructor", "hasOwnProperty", "valueOf", "b"].map((key) => [key, { of: key }]);
+      await visitor.post("/put");
+      const backend = countBackendCalls(places.prototype);
+      const { text } = await visitor.get("/text");
+      expect(text).toBe(JSON.stringify(Object.fromEntries(put)));
+      expect(backend.calls.write).toBe(0);
+      put = [["c", 1]];
+      await visitor.post("/put");
+      expect((await visitor.get("/text")).text).toBe(text.replace(/}$/, ',"c":1}'));
+      jest.restoreAllMocks();
+    });
+
+    describe("a name that express-session has on every session is refused", () => {
+      test.each(TAKEN.filter((key) => key !== "req" && key !== "id"))("%s", async (key) => {
+        const visitor = app.visitor();
+        await visitor.post("/set", { before: 1 });
+        put = [
+          ["fine", 1],
+          [key, { mine: true }],
+        ];
+        const { status, body, headers } = await visitor.post("/put");
+        expect([status, body.code, headers["set-cookie"]]).toEqual([500, "SESSION_INVALID", undefined]);
+        expect(body.message).toBe(
+          `req.session.${key} cannot be kept: express-session has something of its own under that name. Take another one.`,
+        );
+        expect((await visitor.get("/session")).body.values).toEqual({ before: 1 });
+      });
+
+      test.each(TAKEN)("%s, of an object that is given to the store", async (key) => {
+        const fields = JSON.parse(`{"${key}":{"mine":true},"cookie":{"originalMaxAge":null}}`);
+        const saved = new Promise((resolve) => app.sessions.store.set("an-id-that-nobody-has", fields, resolve));
+        expect(await saved).toMatchObject({
+          code: "SESSION_INVALID",
+          message: expect.stringContaining(`.${key} cannot`),
+        });
+      });
+
+      test("__proto__, assigned, which takes the session's methods away", async () => {
+        const visitor = app.visitor();
+        await visitor.post("/set", { before: 1 });
+        const { status, body } = await visitor.post('/assign?json={"__proto__":{"mine":true}}');
+        expect([status, body.code]).toEqual([500, "SESSION_INVALID"]);
+        expect(body.message).toMatch(/^req\.session\.__proto__ cannot be kept/);
+        expect((await visitor.get("/session")).body.values).toEqual({ before: 1 });
+      });
+    });
+
     describe("what it cannot", () => {
       test.each(impossible)("%s is refused, naming the key; what was stored is kept", async (_what, make) => {
         const visitor = app.visitor();
@@ -118,6 +166,14 @@ onEveryBackend(
         expect(body.message).toMatch(/^req\.session\.culprit cannot be saved/);
         expect(body.message).not.toContain("secret");
         expect((await visitor.get("/session")).body.values).toEqual({ before: 1 });
+      });
+
+      test("a name that would draw on the terminal, or fill the log, is escaped and cut", async () => {
+        put = [[`\n\u001b[31m\u009b1m\u202e${"x".repeat(100_000)}`, 1n]];
+        expect((await app.visitor().post("/put")).body.message).toBe(
+          `req.session."\\n\\u001b[31m\\u009b1m\\u202e${"x".repeat(50)}…" cannot be saved: it holds what JSON cannot ` +
+            "(a BigInt, a circle, more than 200 levels).",
+        );
       });
     });
   },
