@@ -18,7 +18,7 @@ export type TokenizerErrorCode =
   | "SESSION_UNSERIALIZABLE"
   /** The session is larger than the backend can keep; the message names its largest keys. */
   | "SESSION_TOO_LARGE"
-  /** `req.session` is no session, or its `username` no text; the message says which. */
+  /** `req.session` is no session, its `username` no text, or a key of it express-session's own; the message says which. */
   | "SESSION_INVALID"
   /** The user's sessions were ended while this one was being written. */
   | "SESSION_REVOKED"

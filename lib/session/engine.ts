@@ -123,7 +123,7 @@ export class SessionEngine {
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
   async save(sid: string, session: object): Promise<void> {
-    await this.#save({ sid, session, state: stateOf(session) });
+    await this.#save({ sid, session, state: this.#stateOf(session) });
   }
 
   /**
@@ -133,7 +133,7 @@ export class SessionEngine {
    */
   commit(session: Session & SessionData): Promise<void> | undefined {
     try {
-      const state = stateOf(session);
+      const state = this.#stateOf(session);
       return this.#isChanged(session, state) ? this.#save({ sid: session.id, session, state }) : undefined;
     } catch (error) {
       return Promise.reject(error);
@@ -142,7 +142,7 @@ export class SessionEngine {
 
   /** Notifies that headers go out before a save, if one is due; answers whether it is. */
   expose(session: Session & SessionData): boolean {
-    const isChanged = this.#isChanged(session, stateOf(session));
+    const isChanged = this.#isChanged(session, this.#stateOf(session));
     if (isChanged) this.#options.notify("uncommitted", shortName(storageKey(session.id)));
     return isChanged;
   }
@@ -150,7 +150,7 @@ export class SessionEngine {
   /** Writes a new session, then removes the one whose place it takes; if that fails, neither has happened. */
   async replace(old: Session & SessionData, session: Session & SessionData, label?: string): Promise<void> {
     const replaced = this.isStored(old) ? old.id : undefined;
-    await this.#save({ sid: session.id, session, state: stateOf(session), label, replaced });
+    await this.#save({ sid: session.id, session, state: this.#stateOf(session), label, replaced });
     if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
     const snapshot = this.#snapshots.get(old);
     if (snapshot) snapshot.isGone = true;
@@ -159,7 +159,8 @@ export class SessionEngine {
   /** Moves the end when that is due; where `cookie.maxAge` was changed, saves. A session that is missing is no error. */
   async touch(sid: string, session: SessionData): Promise<void> {
     const snapshot = this.#snapshots.get(session);
-    if (snapshot && !isSameMaxAge(maxAgeOf(session), snapshot.maxAge)) return this.save(sid, session);
+    if (snapshot && !isSameMaxAge(maxAgeOf(session, this.#options.lifetime.now), snapshot.maxAge))
+      return this.save(sid, session);
     if (snapshot?.isGone) return;
     const key = storageKey(sid);
     await this.#options.operations.within(async (deadline) => {
@@ -211,6 +212,10 @@ export class SessionEngine {
     const stored = await deadline.race(this.#options.backend.read(key));
     const head = stored && inspectHead(stored.value);
     return stored && head && { head, maxAge: head.maxAge, version: stored.version, expires: stored.expires };
+  }
+
+  #stateOf(session: object): SessionState {
+    return stateOf(session, this.#options.lifetime.now);
   }
 
   #isChanged(session: object, state: SessionState): boolean {

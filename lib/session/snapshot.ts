@@ -1,6 +1,6 @@
 /** What is remembered beside a session object, so that its next save knows what it is a change to. */
 import { randomUUID } from "node:crypto";
-import { type Cookie, Session, type SessionData } from "express-session";
+import { Cookie, Session, type SessionData } from "express-session";
 import type { Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
 import { type RecordHead, type SessionRecord, textOf } from "./record.js";
@@ -35,10 +35,10 @@ export interface SessionState {
  *
  * @throws TokenizerError `SESSION_UNSERIALIZABLE`, `SESSION_INVALID`
  */
-export function stateOf(session: object): SessionState {
+export function stateOf(session: object, now: number): SessionState {
   refuseTakenKeys(session);
   const { username, cookie } = session as Partial<SessionData>;
-  return { text: textOf(session), maxAge: maxAgeOf({ cookie }), username, isLetGo: isLetGo(session) };
+  return { text: textOf(session), maxAge: maxAgeOf({ cookie }, now), username, isLetGo: isLetGo(session) };
 }
 
 /**
@@ -57,10 +57,28 @@ export function userOf(username: unknown): string | undefined {
   );
 }
 
-/** The `cookie.maxAge` that the application set, in milliseconds; `undefined` for none, and for what is no number. */
-export function maxAgeOf({ cookie }: { cookie?: Cookie | undefined }): number | undefined {
-  const maxAge = cookie?.originalMaxAge;
-  return typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : undefined;
+/**
+ * How long a session is to live without a request, in milliseconds, by its cookie: what the application set as its
+ * `maxAge`. `undefined` for none, and for what is no number.
+ *
+ * Libraries that bring sessions of their own give plain objects, with a `maxAge` or only the time at which it `expires`.
+ */
+export function maxAgeOf({ cookie }: { readonly cookie?: unknown }, now: number): number | undefined {
+  const { originalMaxAge, maxAge, expires } = (cookie ?? {}) as Partial<Record<keyof Cookie, unknown>>;
+  // express-session's own keeps what was set; its maxAge is what is left of it.
+  if (cookie instanceof Cookie) return finite(originalMaxAge);
+  return finite(originalMaxAge) ?? finite(maxAge) ?? untilExpires(expires, now);
+}
+
+function finite(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** Neither `false` nor 0 nor a text that is no time is one. */
+function untilExpires(expires: unknown, now: number): number | undefined {
+  const isTime = expires instanceof Date || typeof expires === "string" || typeof expires === "number";
+  const time = isTime ? finite(new Date(expires).getTime()) : undefined;
+  return time === undefined || time === 0 ? undefined : time - now;
 }
 
 /** Cookies count in seconds; express-session's arithmetic loses a millisecond now and then. */

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import express from "express";
+import session from "express-session";
 import request from "supertest";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { shortName, storageKey, userKey } from "../../lib/session-id.js";
@@ -122,6 +123,55 @@ describe("a cookie.maxAge that the application sets", () => {
     expect(await isIn(ada)).toBe(true);
     app.clock.forward(1);
     expect(await isIn(ada)).toBe(false);
+  });
+});
+
+describe("a plain cookie that is given to the store, as libraries do that bring sessions of their own", () => {
+  const HOUR = 60 * MINUTE;
+  let app: App;
+
+  beforeAll(async () => {
+    app = await startApp();
+  });
+
+  /** How long the session lives without a request, in minutes. */
+  async function lifeOf(cookie: object): Promise<number> {
+    const id = storageKey(JSON.stringify(cookie));
+    const { store } = app.sessions;
+    await new Promise<void>((resolve, reject) =>
+      store.set(id, { cookie, data: { by: "a library" } } as never, (error) => (error ? reject(error) : resolve())),
+    );
+    const listed = (await store.all()).find((session) => `session:${session.id}` === storageKey(id));
+    await new Promise<void>((resolve) => store.destroy(id, () => resolve()));
+    return ((listed?.expiresAt.getTime() ?? app.clock.time) - app.clock.time) / MINUTE;
+  }
+
+  const inAnHour = () => app.clock.time + HOUR;
+
+  test.each<[string, () => object, number]>([
+    ["maxAge and expires, of express-openid-connect", () => ({ expires: inAnHour(), maxAge: HOUR }), 60],
+    ["maxAge", () => ({ maxAge: HOUR }), 60],
+    ["expires, a number", () => ({ expires: inAnHour() }), 60],
+    ["expires, a Date", () => ({ expires: new Date(inAnHour()) }), 60],
+    ["expires, a text, as JSON has it", () => ({ expires: new Date(inAnHour()).toJSON() }), 60],
+    [
+      "originalMaxAge, before what is left of it",
+      () => ({ originalMaxAge: HOUR, maxAge: MINUTE, expires: inAnHour() }),
+      60,
+    ],
+    [
+      "a session's cookie of express-session, as JSON",
+      () => JSON.parse(JSON.stringify(Object.assign(new session.Cookie(), { maxAge: HOUR }))),
+      60,
+    ],
+    ["none of them", () => ({ path: "/" }), 20],
+    ["none, as express-session writes it", () => ({ originalMaxAge: null, expires: null }), 20],
+    ["none, by false and 0", () => ({ maxAge: false, expires: 0 }), 20],
+    ["what is no time", () => ({ maxAge: "an hour", expires: "soon" }), 20],
+    ["what is no number", () => ({ maxAge: Number.NaN, expires: new Date(Number.NaN) }), 20],
+    ["a time that has passed", () => ({ expires: app.clock.time - 1 }), 0],
+  ])("%s", async (_, cookie, minutes) => {
+    expect(await lifeOf(cookie())).toBeCloseTo(minutes, 1);
   });
 });
 
