@@ -192,10 +192,11 @@ export class SessionEngine {
     const { codec, ids } = await keys;
     const record = stored && codec.decode(sid, stored.value);
     if (stored && !record) this.#reportDamaged(key);
-    if (!stored || !record || lifetime.isOver(record.head)) return undefined;
+    if (!stored || !record || lifetime.isOver(record.head, stored.expires)) return undefined;
     const { head, text, fields } = record;
     const { version, expires } = stored;
-    const stale = record.stale || (head.signIn !== undefined && head.signIn.by !== ids[0]);
+    const hasOlderKey = head.signIn !== undefined && head.signIn.by !== ids[0];
+    const stale = record.stale || hasOlderKey || !lifetime.isStamped(head);
     const { username } = fields;
     const snapshot: Snapshot = { text, maxAge: head.maxAge, username, head, version, expires, stale, isGone: false };
     const { isEnded } = await this.#renewal.renew(key, snapshot, deadline);
@@ -264,11 +265,13 @@ export class SessionEngine {
   #headOf(state: SessionState, snapshot: Snapshot | undefined, isOther: boolean, [by]: KeyIds): RecordHead {
     const { lifetime } = this.#options;
     const head: RecordHead = snapshot?.head ?? { created: lifetime.now };
-    const { end: _end, signIn, ...rest } = head;
+    const { end: _end, signIn, ...others } = head;
     if (!isOther && snapshot)
       return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);
     // Somebody else, or nobody: the absolute end counts from here.
     const end = lifetime.absoluteEnd();
+    const isNobodys = userOf(state.username) === undefined;
+    const rest = isNobodys ? { ...others, created: lifetime.now } : others;
     return withMaxAge(end === undefined ? rest : { ...rest, end }, state, snapshot);
   }
 

@@ -1,6 +1,8 @@
 /** When a session ends: all arithmetic of its two ends, and of how often the stored one is moved. Times are milliseconds. */
 
-/** What the settings say of a session's life. */
+import type { RecordHead } from "./record.js";
+
+/** What the settings say of a session's life. They may say something else than when it was written: the earlier end counts. */
 export interface LifetimeOptions {
   /** A session ends this long after its last request, unless `cookie.maxAge` says otherwise. */
   readonly timeout: number;
@@ -9,13 +11,6 @@ export interface LifetimeOptions {
   /** The stored end is moved at most this often; never less often than a tenth of the session's timeout. */
   readonly touchInterval: number;
   readonly now: () => number;
-}
-
-/** What a session's head says of its life. */
-interface Life {
-  readonly created: number;
-  readonly end?: number;
-  readonly maxAge?: number;
 }
 
 /** The last moment that a Date can hold (ECMA-262). Much later ones are no exact numbers, which not every engine takes. */
@@ -45,14 +40,29 @@ export class Lifetime {
     return Math.min(this.now + this.idle(maxAge), END_OF_TIME);
   }
 
-  /** Whether the stored end is to be moved by a request that comes now. */
-  isDue(maxAge: number | undefined, expires: number): boolean {
-    return this.expiry(maxAge) - expires >= this.#interval(maxAge);
+  /** The end to be stored beside that head, for a session whose last request comes now. */
+  renewedExpiry(head: RecordHead): number {
+    return this.expiry(this.#storedIdle(head));
   }
 
-  /** Whether the stored end is later than a request could have made it by now: the session's life was shortened since. */
+  /** Whether the stored end is to be moved by a request that comes now. */
+  isDue(head: RecordHead, expires: number): boolean {
+    return this.renewedExpiry(head) - expires >= this.#interval(head.maxAge);
+  }
+
+  /** Whether the stored end is later than a request could have made it by now: the head was changed since. */
   isTooLate(maxAge: number | undefined, expires: number): boolean {
     return expires - this.expiry(maxAge) > CLOCKS_DIFFER;
+  }
+
+  /** The head of a session whose end is made now, by the settings as they are. */
+  stamp({ idle: _, ...head }: RecordHead): RecordHead {
+    return head.maxAge === undefined ? { ...head, idle: this.#options.timeout } : head;
+  }
+
+  /** Whether the head is as it would be written now. */
+  isStamped({ maxAge, idle }: RecordHead): boolean {
+    return maxAge !== undefined || idle === this.#options.timeout;
   }
 
   /** The end of a session whose last request comes now, stored so that the next request is due to move it. */
@@ -66,19 +76,30 @@ export class Lifetime {
     return absoluteTimeout === undefined ? undefined : now + absoluteTimeout;
   }
 
-  /** Whether the absolute end has come. */
-  isOver(life: Life): boolean {
-    return this.#endOf(life) <= this.now;
+  /** Whether the session has ended, though its record may still be there. */
+  isOver(head: RecordHead, expires: number): boolean {
+    return this.timesOf(head, expires).end <= this.now;
   }
 
   /** When the last request came, and when the session ends if no other one does. */
-  timesOf(life: Life, expires: number): { lastSeen: number; end: number } {
-    return { lastSeen: expires - this.idle(life.maxAge), end: Math.min(expires, this.#endOf(life)) };
+  timesOf(head: RecordHead, expires: number): { lastSeen: number; end: number } {
+    const idle = this.#storedIdle(head);
+    // By less than the stored time: the setting was lowered since. Not from `lastSeen`, which may be far from whole numbers.
+    const end = Math.min(expires - (idle - this.idle(head.maxAge)), this.#absoluteEndOf(head));
+    return { lastSeen: expires - idle, end };
   }
 
-  /** For a session from before there was such a setting, counted from its beginning. */
-  #endOf({ created, end }: Life): number {
-    return end ?? this.absoluteEnd(created) ?? END_OF_TIME;
+  /**
+   * From the last request to the stored end. Where the setting was raised since it was written in the head, a request
+   * may have moved the end by the longer time.
+   */
+  #storedIdle({ maxAge, idle = 0 }: RecordHead): number {
+    return maxAge ?? Math.max(idle, this.#options.timeout);
+  }
+
+  /** Counted from the sign-in, or from the beginning where nobody is signed in. */
+  #absoluteEndOf({ created, signIn, end = END_OF_TIME }: RecordHead): number {
+    return Math.min(end, this.absoluteEnd(signIn?.since ?? created) ?? END_OF_TIME);
   }
 
   #interval(maxAge: number | undefined): number {

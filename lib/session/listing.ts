@@ -109,7 +109,7 @@ export class SessionListing {
   async *#live(): AsyncGenerator<Entry> {
     for await (const entry of this.#entries()) {
       const head = inspectHead(entry.value);
-      if (!head || !this.#options.lifetime.isOver(head)) yield entry;
+      if (!head || !this.#options.lifetime.isOver(head, entry.expires)) yield entry;
     }
   }
 

@@ -8,12 +8,14 @@ import { isSignIn, type SignIn } from "./users/user-record.js";
 
 /** About a session, in clear even when the session is sealed. Times are milliseconds since 1970. */
 export interface RecordHead {
-  /** When the session was first saved. */
+  /** When the session was first saved, or went over to nobody. */
   readonly created: number;
   /** Past this it is over, however busy. */
   readonly end?: number;
   /** The `cookie.maxAge` that the application set, in milliseconds; it replaces `timeout`. */
   readonly maxAge?: number;
+  /** Where there is no `maxAge`: the `timeout` that the record's end was made with. */
+  readonly idle?: number;
   /** Who is signed in. Missing where nobody is. */
   readonly signIn?: SignIn;
 }
@@ -171,8 +173,8 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  const { v, created, end, maxAge, signIn } = head;
-  const hasTimes = isTime(created) && [end, maxAge].every(isTimeOrNone);
+  const { v, created, end, maxAge, idle, signIn } = head;
+  const hasTimes = isTime(created) && [end, maxAge, idle].every(isTimeOrNone);
   return v === FORMAT && hasTimes && (signIn === undefined || isSignIn(signIn));
 }
 

@@ -41,8 +41,8 @@ export class Renewal {
   async renew(key: string, session: Renewed, deadline: Deadline): Promise<Renewing> {
     const { lifetime, users } = this.#options;
     const { head, maxAge, version } = session;
-    if (!lifetime.isDue(maxAge, session.expires)) return STAYS;
-    const end = lifetime.expiry(maxAge);
+    if (!lifetime.isDue(head, session.expires)) return STAYS;
+    const end = lifetime.renewedExpiry(head);
     const { signIn } = head;
     try {
       if (signIn && !(await users.check({ key, signIn, maxAge }, end, deadline)).stays) {

@@ -15,7 +15,7 @@ export interface Snapshot {
   /** Of the record that holds exactly `text`; what no record holds any more never matches. */
   version: string;
   expires: number;
-  /** To be written although unchanged: sealed, or signed in, by an older key. */
+  /** To be written although unchanged: sealed, or signed in, by an older key, or with an end by other settings. */
   stale: boolean;
   /** The session was ended; nothing of this object is written any more. */
   isGone: boolean;

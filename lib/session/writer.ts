@@ -40,6 +40,12 @@ interface Stored {
   readonly expires: number | undefined;
 }
 
+/** When a session is to end, and the head that says by what. */
+interface Life {
+  readonly head: RecordHead;
+  readonly expires: number;
+}
+
 /** The longest pause before a save that met another one is tried again, in milliseconds, for each try so far. */
 const JITTER = 5;
 
@@ -71,8 +77,10 @@ export class SessionWriter {
         expected = { version: current.version };
         emit("merge", () => ({ session: shortName(key) }));
       }
-      const expires = end ?? (await this.#endOf(record.head, stored, save));
-      if (expires === undefined) return undefined;
+      const life = end === undefined ? await this.#lifeOf(record.head, stored, save) : this.#made(record.head, end);
+      if (life === undefined) return undefined;
+      const { head, expires } = life;
+      record = { ...record, head };
       const next = { value: codec.encode(sid, record), version: newVersion(), expires };
       refuseTooLarge(next.value, record.text, backend.maxValueBytes);
       if (await deadline.race(backend.write(key, next, expected))) {
@@ -90,23 +98,30 @@ export class SessionWriter {
     }
   }
 
-  /** The end to be stored; nothing if the session was ended: then it is removed. */
-  async #endOf(head: RecordHead, stored: Stored, { key, deadline, shared }: Save): Promise<number | undefined> {
+  #made(head: RecordHead, expires: number): Life {
+    return { head: this.#options.lifetime.stamp(head), expires };
+  }
+
+  /** The end to be stored, and the head beside it; nothing if the session was ended: then it is removed. */
+  async #lifeOf(head: RecordHead, stored: Stored, { key, deadline, shared }: Save): Promise<Life | undefined> {
     const { backend, lifetime, users, warn } = this.#options;
     const { maxAge, signIn } = head;
-    if (stored.expires === undefined) return lifetime.expiry(maxAge);
+    if (stored.expires === undefined) return this.#made(head, lifetime.expiry(maxAge));
+    const kept: Life = { head, expires: stored.expires };
     const isOtherLife = !isSameMaxAge(maxAge, stored.head?.maxAge);
-    const isMoved = isOtherLife || lifetime.isDue(maxAge, stored.expires) || lifetime.isTooLate(maxAge, stored.expires);
-    const end = isMoved ? lifetime.expiry(maxAge) : stored.expires;
+    const isStamped = [head, stored.head].every((one) => one && lifetime.isStamped(one));
+    const isWrong = !isStamped || lifetime.isTooLate(maxAge, stored.expires);
+    const isMoved = isOtherLife || isWrong || lifetime.isDue(head, stored.expires);
+    const life = isMoved ? this.#made(head, lifetime.expiry(maxAge)) : kept;
     // Its handle gets the present key, too, or nobody lists it once the older one is dropped.
     const hasOtherKey = signIn?.by !== stored.head?.signIn?.by;
-    if (!signIn || (end <= stored.expires && !hasOtherKey)) return end;
+    if (!signIn || (life.expires <= stored.expires && !hasOtherKey)) return life;
     try {
-      if ((await users.check({ key, signIn, maxAge }, end, deadline)).stays) return end;
+      if ((await users.check({ key, signIn, maxAge }, life.expires, deadline)).stays) return life;
     } catch (error) {
       if (isOtherLife) throw error;
       warn(`The expiry of session ${shortName(key)} could not be moved: ${(error as Error).message}`);
-      return stored.expires;
+      return kept;
     }
     shared.left = undefined;
     await deadline.race(backend.remove(key));

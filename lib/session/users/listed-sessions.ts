@@ -36,10 +36,8 @@ export class ListedSessions {
 
   /** The live session under a key, or nothing. */
   async find(key: string, deadline: Deadline): Promise<FoundSession | undefined> {
-    const { backend, lifetime } = this.#options;
-    const stored = await deadline.race(backend.read(key));
-    const head = stored && inspectHead(stored.value);
-    return stored && head && !lifetime.isOver(head) ? { head, expires: stored.expires } : undefined;
+    const found = await this.#read(key, deadline);
+    return found && !this.#isOver(found) ? found : undefined;
   }
 
   /** The sessions that are there, by the ids of their handles. */
@@ -88,8 +86,20 @@ export class ListedSessions {
   }
 
   async #end({ id, key }: Handle, deadline: Deadline): Promise<boolean> {
-    const session = await this.find(key, deadline);
-    return session?.head.signIn?.handle === id && deadline.race(this.#options.backend.remove(key));
+    const session = await this.#read(key, deadline);
+    // One that is over is removed, too: with a longer timeout again, it would be there, and no handle would end it.
+    if (session?.head.signIn?.handle !== id) return false;
+    return (await deadline.race(this.#options.backend.remove(key))) && !this.#isOver(session);
+  }
+
+  async #read(key: string, deadline: Deadline): Promise<FoundSession | undefined> {
+    const stored = await deadline.race(this.#options.backend.read(key));
+    const head = stored && inspectHead(stored.value);
+    return stored && head && { head, expires: stored.expires };
+  }
+
+  #isOver({ head, expires }: FoundSession): boolean {
+    return this.#options.lifetime.isOver(head, expires);
   }
 
   async #drop(key: string, ids: ReadonlySet<string>, within: Deadline | undefined): Promise<void> {
