@@ -64,7 +64,8 @@ test("a failure ends it, too", async () => {
 });
 
 describe("a store that takes its time is told of by", () => {
-  const slow = () => new Promise((resolve) => setTimeout(resolve, 1200));
+  /** The command's timers see a second go by. */
+  const slow = () => jest.advanceTimersByTimeAsync(1200);
 
   test.each([
     [["check"], "open", "Reaching the store … 1 s"],
@@ -85,6 +86,7 @@ describe("a store that takes its time is told of by", () => {
     });
     if (method !== "entries") jest.spyOn(LocalBackend.prototype, method).mockImplementation(slow as never);
     const at = terminal("y");
+    jest.useFakeTimers({ doNotFake: ["nextTick", "queueMicrotask", "setImmediate"] });
     await commandLine([command, "--settings", file, ...options], {}, { terminal: at });
     expect(at.shown).toContain(line);
     expect(at.shown.at(-1)).toBe("");

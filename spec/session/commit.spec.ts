@@ -1006,7 +1006,7 @@ class Client {
     const all = { ...headers, "accept-encoding": "br", "x-page": page, ...(cookie === undefined ? {} : { cookie }) };
     const asked = request({ agent: this.#agent, host: "127.0.0.1", port: this.port, path, method, headers: all });
     asked.on("socket", (socket) => this.sockets.add(socket));
-    asked.setTimeout(4000, () => asked.destroy(new Error("no answer came")));
+    asked.setTimeout(30_000, () => asked.destroy(new Error("no answer came")));
     asked.end();
     return asked;
   }
@@ -1077,7 +1077,7 @@ function nextTick(): Promise<void> {
 }
 
 async function until(isDone: () => unknown): Promise<void> {
-  const giveUp = performance.now() + 3000;
+  const giveUp = performance.now() + 30_000;
   while (!(await isDone())) {
     if (performance.now() > giveUp) throw new Error(`in vain: ${isDone}`);
     await sleep(1);

@@ -454,7 +454,7 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
 });
 
 test("a backend that does not answer is a refusal by the deadline, and nothing has changed", async () => {
-  const app = await startApp({ settings: { store_timeout: 0.2 } });
+  const app = await startApp({ settings: { store_timeout: 0.5 } });
   const ada = app.visitor();
   await ada.signIn("ada", PASSWORD);
   const hanging = jest.spyOn(LocalBackend.prototype, "write").mockReturnValue(new Promise(() => {}));
@@ -463,7 +463,7 @@ test("a backend that does not answer is a refusal by the deadline, and nothing h
   expect(answer.status).toBe(503);
   expect(answer.body).toEqual({
     code: "STORE_TIMEOUT",
-    message: "The session store did not answer within 0.2 seconds.",
+    message: "The session store did not answer within 0.5 seconds.",
   });
   expect(cookiesOf(answer)).toEqual([]);
   expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });

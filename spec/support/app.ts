@@ -25,7 +25,10 @@ export class Clock {
 }
 
 export interface AppOptions {
-  /** The section `tokenizer` of the settings, over `type: local`, a folder of its own and a `safe_password`. */
+  /**
+   * The section `tokenizer` of the settings, over `type: local`, a folder of its own, a `safe_password`, and a
+   * `store_timeout` that no busy machine exceeds.
+   */
   readonly settings?: Partial<SettingsInput["tokenizer"]>;
   /** Default: `local`, which keeps credentials. */
   readonly authenticator?: "local" | "openldap" | "ldap" | "microsoft";
@@ -88,7 +91,7 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const path = settings.path ?? join(temporaryFolder(), "tokens");
   const log: string[] = [];
   const errors: unknown[] = [];
-  const section = { type: "local", safe_password: SAFE_PASSWORD, ...settings, path } as const;
+  const section = { type: "local", safe_password: SAFE_PASSWORD, store_timeout: 30, ...settings, path } as const;
   const input = { authenticator: { type: authenticator }, tokenizer: section };
   const sessions = tokenizer(input, { log: { warn: (line) => log.push(line) }, clock });
 

@@ -195,10 +195,10 @@ export interface TestBackend {
   readonly warnings: string[];
 }
 
-/** A backend, not opened yet; closed after the file's last spec. `timeout` is milliseconds, 2000 by default. */
+/** A backend, not opened yet; closed after the file's last spec. `timeout` is milliseconds, by default more than a busy machine takes. */
 export function makeBackend(
   options: { table: string; endpoint?: string } & Partial<DynamodbOptions>,
-  { timeout = 2000, clock = { ahead: 0 } } = {},
+  { timeout = 30_000, clock = { ahead: 0 } } = {},
 ): TestBackend {
   const warnings: string[] = [];
   const backend = new DynamodbBackend(options, {

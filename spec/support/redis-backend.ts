@@ -17,10 +17,10 @@ afterAll(async () => {
   await Promise.all([...made].map((backend) => backend.close()));
 });
 
-/** A backend, not opened yet. `timeout` is milliseconds, 2000 by default; `now` replaces the clock. */
+/** A backend, not opened yet. `timeout` is milliseconds, by default more than a busy machine takes; `now` replaces the clock. */
 export function makeBackend(
   options: Partial<RedisBackendOptions> = {},
-  { timeout = 2000, now }: { timeout?: number; now?: () => number } = {},
+  { timeout = 30_000, now }: { timeout?: number; now?: () => number } = {},
 ): TestBackend {
   const clock = { ahead: 0 };
   const warnings: string[] = [];

@@ -18,6 +18,9 @@ const SETPRIV = findProgram("SETPRIV", "setpriv");
 export const withRedis = SERVER ? describe : describe.skip;
 export const withTls = SERVER && OPENSSL ? describe : describe.skip;
 
+/** With what takes no time on a machine that has nothing else to do. Milliseconds. */
+const PATIENCE = 30_000;
+
 /** Larger counts. */
 export const isFull = process.env.TEST_FULL === "1";
 
@@ -131,7 +134,7 @@ async function untilReady(child: ChildProcess, ping: () => Promise<unknown>): Pr
   child.stdout?.on("data", (chunk) => {
     log = (log + chunk).slice(-4000);
   });
-  const end = performance.now() + 10_000;
+  const end = performance.now() + PATIENCE;
   for (;;) {
     if (child.exitCode !== null || performance.now() > end) throw new Error(`redis-server did not start:\n${log}`);
     try {
@@ -153,7 +156,7 @@ async function runCommand(port: number, login: Login, args: string[]): Promise<u
     RESP: 2,
     disableClientInfo: true,
     socket: {
-      ...{ host: "127.0.0.1", port, connectTimeout: 10_000, reconnectStrategy: false as const },
+      ...{ host: "127.0.0.1", port, connectTimeout: PATIENCE, reconnectStrategy: false as const },
       ...(tls ? { tls: true as const, ...readAll(tls), rejectUnauthorized: false } : {}),
     },
   });
@@ -182,7 +185,7 @@ export async function commandsOf(server: RedisServer): Promise<Record<string, nu
 export async function until(
   name: string,
   condition: () => boolean | Promise<boolean>,
-  milliseconds = 10_000,
+  milliseconds = PATIENCE,
 ): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!(await condition())) {
@@ -221,10 +224,22 @@ export async function startCluster(masters: number, replicas = 0): Promise<Redis
     });
     await untilReplicates(replica);
   }
+  const replicasKnownTo = async (server: RedisServer) =>
+    String(await server.command("CLUSTER", "NODES")).match(/[ ,]slave /g)?.length ?? 0;
   for (const server of servers) {
+    // Whoever has not heard of a replica does not vote for it.
+    await until("all know who is a replica", async () => (await replicasKnownTo(server)) === replicas);
     await until("the cluster is up", async () => (await info(server)).includes("cluster_state:ok"));
   }
+  // From now on nobody takes one for dead that only has to wait for a busy machine.
+  await setNodeTimeout(servers, PATIENCE);
   return servers;
+}
+
+/** For how many milliseconds a server may be silent before the others take it for dead. */
+export async function setNodeTimeout(servers: readonly RedisServer[], milliseconds: number): Promise<void> {
+  const args = ["CONFIG", "SET", "cluster-node-timeout", String(milliseconds)];
+  await Promise.all(servers.map((server) => server.command(...args)));
 }
 
 export interface SentinelSetup {
@@ -234,7 +249,7 @@ export interface SentinelSetup {
   readonly sentinels: readonly RedisServer[];
 }
 
-/** A master with a replica, and three Sentinels that fail over after half a second. */
+/** A master with a replica, and three Sentinels that fail over once `failOverSoon` was called. */
 export async function startSentinels(): Promise<SentinelSetup> {
   const name = "mymaster";
   const args = ["--repl-diskless-sync-delay", "0"];
@@ -243,7 +258,7 @@ export async function startSentinels(): Promise<SentinelSetup> {
   await untilReplicates(replica);
   const config = [
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 2`,
-    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel down-after-milliseconds ${name} ${PATIENCE}`,
     `sentinel failover-timeout ${name} 2000`,
   ].join("\n");
   const sentinels = await Promise.all([1, 2, 3].map(() => startRedis({ sentinel: true, config })));
@@ -254,6 +269,13 @@ export async function startSentinels(): Promise<SentinelSetup> {
     });
   }
   return { name, master, replica, sentinels };
+}
+
+/** Has a master that is silent for half a second be replaced: before, on a busy machine, any could be. */
+export async function failOverSoon({ name, sentinels }: Pick<SentinelSetup, "name" | "sentinels">): Promise<void> {
+  await Promise.all(
+    sentinels.map((sentinel) => sentinel.command("SENTINEL", "SET", name, "down-after-milliseconds", "500")),
+  );
 }
 
 function untilReplicates(replica: RedisServer): Promise<void> {

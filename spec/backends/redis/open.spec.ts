@@ -18,29 +18,33 @@ import {
 } from "../../support/redis-server.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
 
+/** Where nothing answers. Milliseconds. */
 const TIMEOUT = 500;
 const PASSWORD = "never to be told 1";
 /** All that a user needs. */
 const RIGHTS = ["get", "getrange", "set", "setrange", "pexpire", "del", "scan", "eval", "evalsha"];
 
-type Refusal = [name: string, options: () => Partial<RedisBackendOptions>, code: string, message: RegExp];
+type Refusal = [
+  ...[name: string, options: () => Partial<RedisBackendOptions>, code: string, message: RegExp],
+  /** Milliseconds. Default: more than a busy machine takes to answer. */
+  timeout?: number,
+];
 
 /** Each must fail by the deadline, with nothing told that is secret. */
 function refuses(rows: Refusal[]): void {
-  test.each(rows)("%s", async (_name, options, code, message) => {
-    const { backend } = makeBackend(options(), { timeout: TIMEOUT });
+  test.each(rows)("%s", async (_name, options, code, message, timeout = 30_000) => {
+    const { backend } = makeBackend(options(), { timeout });
     const start = performance.now();
     const error = await backend.open().then(
       () => new Error("it should have failed"),
       (reason) => reason,
     );
-    expect(performance.now() - start).toBeLessThan(10 * TIMEOUT);
     expect([error.code, error.message]).toEqual([expect.stringMatching(`^${code}$`), expect.stringMatching(message)]);
     expect(inspect(error, { depth: 9 })).not.toContain(PASSWORD);
     // Later calls fail in time, too.
     const [read] = await Promise.allSettled([backend.read("key")]);
     if (read.status === "rejected") expect(read.reason.status).toBe(503);
-    expect(performance.now() - start).toBeLessThan(20 * TIMEOUT);
+    expect(performance.now() - start).toBeLessThan(5 * timeout);
   });
 }
 
@@ -107,12 +111,14 @@ withRedis("what is in the way at start is told", () => {
       () => ({ port: portOf(silent) }),
       "STORE_TIMEOUT",
       /^Redis at 127\.0\.0\.1:\d+ did not answer within 0\.5 seconds\.$/,
+      TIMEOUT,
     ],
     [
       "something that never answers, while signing in",
       () => ({ port: portOf(silent), password: PASSWORD }),
       "STORE_UNAVAILABLE",
       /^Redis at 127\.0\.0\.1:\d+ cannot be reached: no connection within 0\.\d+ seconds\.$/,
+      TIMEOUT,
     ],
     [
       "something that is not Redis",
@@ -236,7 +242,7 @@ withRedis("what is in the way at start is told", () => {
     await onServer(server).backend.open();
     expect(await server.command("DBSIZE")).toBe(0);
     // Those of users who may not delete are left to Redis.
-    await until("the trials are gone", async () => (await closed.command("DBSIZE")) === 0, 1500);
+    await until("the trials are gone", async () => (await closed.command("DBSIZE")) === 0);
     await failureOf(makeBackend(as("without-pexpire")()).backend.open());
     expect(await closed.command("DBSIZE")).toBe(0);
   });
@@ -290,7 +296,7 @@ withRedis("what is in the way at start is told", () => {
       `Redis at 127.0.0.1:${port} cannot be reached: nothing listens there.`,
     );
     await startRedis({ port });
-    await until("service begins", () => backend.write("key", record("x"), "any").catch(() => false), 1000);
+    await until("service begins", () => backend.write("key", record("x"), "any").catch(() => false));
   });
 });
 
@@ -408,6 +414,7 @@ withTls("TLS at start", () => {
       () => ({ ...tls(), port: plain.port }),
       "STORE_UNAVAILABLE",
       /^Redis at localhost:\d+ cannot be reached: no connection within 0\.\d+ seconds\. If it does not speak TLS there, leave/,
+      TIMEOUT,
     ],
   ]);
 });

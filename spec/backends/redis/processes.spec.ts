@@ -37,7 +37,7 @@ withRedis("a process on Redis", () => {
   const end = (port: number) => {
     const settings = { type: "redis", host: "127.0.0.1", port, cookie: { secret: "a secret to sign with" } };
     const args = ["--input-type=module", "--eval", script, JSON.stringify({ ...settings, ...PATIENT })];
-    return spawnSync(process.execPath, args, { encoding: "utf8", timeout: 15_000 });
+    return spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
   };
 
   test("ends by itself when its sessions are closed, reached or not", async () => {
