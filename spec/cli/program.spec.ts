@@ -94,7 +94,7 @@ withRedis("connections", () => {
 
 describe("the reader", () => {
   test("goes (| head): the command ends, and says nothing", async () => {
-    const file = await manySessions(5000);
+    const file = await manySessions(2000);
     const child = spawn(process.execPath, [BIN, "sessions", "--settings", file]);
     const told = text(child.stderr);
     await once(child.stdout, "data");

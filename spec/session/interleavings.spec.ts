@@ -15,7 +15,7 @@ import { MemoryBackend } from "../support/memory-backend.js";
 import { onEveryBackend, type Place } from "../support/places.js";
 import { isFull } from "../support/redis-server.js";
 
-const RUNS = isFull ? { memory: 10_000, real: 200 } : { memory: 500, real: 10 };
+const RUNS = isFull ? { memory: 10_000, real: 200 } : { memory: 200, real: 5 };
 const MINUTE = 60_000;
 const PATIENCE = 300_000;
 const USER = "ann";

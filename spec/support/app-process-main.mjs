@@ -1,5 +1,5 @@
-// An application in a process of its own, on the built package: `node app-process-main.mjs SETTINGS`, the section
-// `tokenizer` as JSON. Prints its port.
+// An application in a process of its own, on the built package: `node app-process-main.mjs SETTINGS AUTHENTICATOR`, the
+// section `tokenizer` as JSON, and `authenticator.type`. Prints its port.
 import { once } from "node:events";
 import express from "express";
 import { tokenizer } from "express-tokenizer";
@@ -9,6 +9,7 @@ import { RedisBackend } from "../../dist/backends/redis/backend.js";
 
 const settings = JSON.parse(process.argv[2]);
 const sessions = tokenizer({
+  authenticator: { type: process.argv[3] },
   tokenizer: { cloud: false, safe_password: "a safe password, for these specs", ...settings },
 });
 await sessions.ready;

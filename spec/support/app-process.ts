@@ -23,8 +23,12 @@ afterAll(() => {
 });
 
 /** An application on a place that other processes may share, as the settings name it. Ended after the file's last spec. */
-export async function startApp(settings: Partial<SettingsInput["tokenizer"]>): Promise<AppProcess> {
-  const args = ["--disable-warning=ExperimentalWarning", "--expose-gc", SCRIPT, JSON.stringify(settings)];
+export async function startApp(
+  settings: Partial<SettingsInput["tokenizer"]>,
+  authenticator: "local" | "ldap" = "local",
+): Promise<AppProcess> {
+  const flags = ["--disable-warning=ExperimentalWarning", "--expose-gc"];
+  const args = [...flags, SCRIPT, JSON.stringify(settings), authenticator];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
   child.once("exit", () => running.delete(child));

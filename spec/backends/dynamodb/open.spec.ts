@@ -39,7 +39,7 @@ beforeEach(() => {
 
 type Way = Partial<DynamodbOptions>;
 
-const open = (way: Way, timeout = 2000) => {
+const open = (way: Way, timeout = 30_000) => {
   const { backend } = makeBackend({ endpoint: dynamodb.endpoint, table, ...way }, { timeout });
   return backend.open();
 };

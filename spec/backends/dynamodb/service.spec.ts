@@ -17,6 +17,7 @@ import {
   startDynamodb,
   WAY,
 } from "../../support/dynamodb-server.js";
+import { until } from "../../support/redis-server.js";
 
 const STORE_TIMEOUT = 0.5;
 
@@ -35,7 +36,7 @@ beforeEach(async () => {
 
 const settings = () => ({ type: "dynamodb", ...WAY, endpoint: dynamodb.endpoint, table }) as const;
 
-const startOnTable = ({ storeTimeout = 5 } = {}): Promise<App> =>
+const startOnTable = ({ storeTimeout = 30 } = {}): Promise<App> =>
   startApp({ settings: { ...settings(), store_timeout: storeTimeout } });
 
 const valuesOf = async (visitor: Visitor) => (await visitor.get("/session")).body.values;
@@ -115,8 +116,8 @@ describe("a DynamoDB in trouble", () => {
   ];
 
   test.each(TROUBLE)("%s: 503, and service by itself afterwards", async (_name, fate) => {
-    const app = await startOnTable({ storeTimeout: STORE_TIMEOUT });
-    const [visitor, stranger] = [app.visitor(), app.visitor()];
+    const [app, patient] = [await startOnTable({ storeTimeout: STORE_TIMEOUT }), await startOnTable()];
+    const [visitor, stranger] = [patient.visitor(), app.visitor()];
     await visitor.signIn();
     const { cookie } = visitor;
     dynamodb.fate = fate;
@@ -133,6 +134,7 @@ describe("a DynamoDB in trouble", () => {
     const text = JSON.stringify(answers.map(({ body }) => body)) + app.log.join();
     for (const secret of [WAY.aws_secret_key, "a secret of", "<html>"]) expect(text).not.toContain(secret);
     dynamodb.forget();
+    await until("service is back", async () => (await app.visitor(cookie).get("/session")).status === 200);
     expect(await valuesOf(visitor)).toMatchObject({ username: "ada" });
     expect((await visitor.post("/set", { after: 1 })).status).toBe(204);
     expect(await valuesOf(visitor)).toMatchObject({ username: "ada", after: 1 });
@@ -235,7 +237,7 @@ describe("a DynamoDB in trouble", () => {
   );
 
   test("a hanging first try leaves time for a second one", async () => {
-    const { backend } = makeBackend({ ...WAY, endpoint: dynamodb.endpoint, table }, { timeout: 600 });
+    const { backend } = makeBackend({ ...WAY, endpoint: dynamodb.endpoint, table }, { timeout: 2000 });
     const fates: Fate[] = ["hang"];
     dynamodb.fate = () => fates.shift() ?? "pass";
     expect(await backend.read("session:a")).toBeUndefined();
@@ -246,7 +248,7 @@ describe("a DynamoDB in trouble", () => {
     await dynamodb.stop();
     const section = settings();
     const sessions = tokenizer(
-      { tokenizer: { ...section, store_timeout: STORE_TIMEOUT, safe_password: SAFE_PASSWORD } },
+      { tokenizer: { ...section, store_timeout: 30, safe_password: SAFE_PASSWORD } },
       { log: { warn: () => {} } },
     );
     const app = express().use(sessions);

@@ -5,10 +5,11 @@ import type { Backend, StoredRecord } from "../../../lib/backends/backend.js";
 import { newId } from "../../../lib/session/users/user-record.js";
 import { storageKey, userKey } from "../../../lib/session-id.js";
 import { onEveryBackend } from "../../support/places.js";
+import { isFull } from "../../support/redis-server.js";
 import { countBackendCalls } from "../../support/stored.js";
 import { type Opened, Servers, type Visit } from "./opened.js";
 
-const MOST = 1000;
+const MOST = isFull ? 1000 : 200;
 /** What is done at once before the loop has a turn. */
 const AT_ONCE = 25;
 

@@ -14,7 +14,7 @@ import { onEveryBackend, type Place } from "../../support/places.js";
 import { isFull, until } from "../../support/redis-server.js";
 
 const MINUTE = 60_000;
-const ROUNDS = isFull ? 200 : 10;
+const ROUNDS = isFull ? 200 : 5;
 /** For all rounds, in milliseconds. */
 const PATIENCE = 30_000 + 1000 * ROUNDS;
 
