@@ -52,7 +52,7 @@ export async function appAt(place: Place) {
 /** The backend that a settings file names, not opened yet. */
 export function backendOf(file: string): Backend {
   const settings = loadSettings(file, { log: console, env: {} });
-  return makeBackend(settings, { now: Date.now, timeout: 2000, warn: () => {} });
+  return makeBackend(settings, { now: Date.now, timeout: 60_000, warn: () => {} });
 }
 
 /** A terminal at which somebody answers every question alike. */
@@ -77,8 +77,12 @@ export function settingsFile(tokenizer: object): string {
   folders.push(folder);
   const file = join(folder, "settings.yml");
   // JSON is YAML.
-  writeFileSync(file, JSON.stringify({ tokenizer: { safe_password: "a safe password for specs", ...tokenizer } }), {
-    mode: 0o600,
-  });
+  writeFileSync(
+    file,
+    JSON.stringify({ tokenizer: { safe_password: "a safe password for specs", store_timeout: 60, ...tokenizer } }),
+    {
+      mode: 0o600,
+    },
+  );
   return file;
 }

@@ -16,7 +16,7 @@ let apps: App[] = [];
 const clock = new Clock();
 
 async function start(safe_password: string | string[] = OLD): Promise<App> {
-  const app = await startApp({ settings: { ...place, store_timeout: 10, safe_password }, clock });
+  const app = await startApp({ settings: { ...place, safe_password }, clock });
   apps.push(app);
   return app;
 }

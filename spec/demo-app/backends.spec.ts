@@ -6,7 +6,7 @@ onEveryBackend((places) => {
   let demo: Demo;
 
   beforeAll(async () => {
-    demo = await startDemo({ place: { ...(await places.next()), store_timeout: 10 } });
+    demo = await startDemo({ place: await places.next() });
   });
 
   test("signs in, acts as the user, and signs out", async () => {

@@ -20,7 +20,7 @@ onEveryBackend((places) => {
   beforeAll(async () => {
     const cookie = { secret: [SECRET, OLDER_SECRET] };
     app = await startApp({
-      settings: { ...(await places.next()), store_timeout: 10, cookie },
+      settings: { ...(await places.next()), cookie },
       routes(express) {
         express.post("/slow", async (req, res) => {
           Object.assign(req.session, { late: true });

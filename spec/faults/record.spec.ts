@@ -14,7 +14,7 @@ onEveryBackend((places) => {
 
   beforeAll(async () => {
     app = await startApp({
-      settings: { ...(await places.next()), store_timeout: 10 },
+      settings: await places.next(),
       routes(express) {
         express.get("/polluted", (req, res) => {
           const seen = [{}, [], req.session, req.session.cookie].map((value) => Reflect.get(value, "isAdmin"));

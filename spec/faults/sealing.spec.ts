@@ -25,7 +25,7 @@ onEveryBackend((places) => {
   let ending: App;
 
   beforeAll(async () => {
-    const settings = { ...(await places.next()), store_timeout: 10, salt: SALT, cookie: { secret: SECRET } };
+    const settings = { ...(await places.next()), salt: SALT, cookie: { secret: SECRET } };
     [before, app, after, ending] = await Promise.all([
       startApp({ settings: { ...settings, safe_password: OLD } }),
       startApp({

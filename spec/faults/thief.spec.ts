@@ -22,7 +22,7 @@ onEveryBackend(
 
     beforeAll(async () => {
       const clock = Object.assign(new Clock(), { time: Date.now() });
-      app = await startApp({ settings: { ...(await places.next()), salt: SALT, store_timeout: 10 }, clock });
+      app = await startApp({ settings: { ...(await places.next()), salt: SALT }, clock });
       ada = app.visitor();
       await ada.signIn("ada", SECRET);
       await ada.post("/set", { basket: ["bread"] });

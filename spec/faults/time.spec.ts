@@ -16,10 +16,9 @@ onEveryBackend((places) => {
   let ending: App;
 
   beforeAll(async () => {
-    const settings = { store_timeout: 10 };
     [app, ending] = await Promise.all([
-      startApp({ settings: { ...settings, ...(await places.next()) } }),
-      startApp({ settings: { ...settings, ...(await places.next()), absolute_timeout: ABSOLUTE / MINUTE } }),
+      startApp({ settings: await places.next() }),
+      startApp({ settings: { ...(await places.next()), absolute_timeout: ABSOLUTE / MINUTE } }),
     ]);
   });
 

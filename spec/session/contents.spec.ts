@@ -64,7 +64,7 @@ onEveryBackend(
 
     beforeAll(async () => {
       app = await startApp({
-        settings: { ...(await places.next()), store_timeout: 10 },
+        settings: await places.next(),
         clock: Object.assign(new Clock(), { time: Date.now() }),
         routes(application) {
           application.post("/put", (req, res) => {

@@ -20,7 +20,7 @@ onEveryBackend((places) => {
   let app: App;
 
   beforeAll(async () => {
-    const settings = { safe_password: SAFE_PASSWORD, sessions_per_user: LIMIT, store_timeout: 15, touch_interval: 1 };
+    const settings = { safe_password: SAFE_PASSWORD, sessions_per_user: LIMIT, touch_interval: 1 };
     place = { ...(await places.next()), ...settings, cookie: { secret: "a cookie secret for specs" } };
     app = await startApp({
       settings: place,

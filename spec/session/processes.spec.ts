@@ -4,8 +4,6 @@ import { everyBackend, onEveryBackend, type Place, redisCluster, sealedSomewhere
 import { isFull } from "../support/redis-server.js";
 
 const ROUNDS = isFull ? 20 : 1;
-/** Processes start slowly where many do at once. Seconds. */
-const PATIENT = { store_timeout: 15 };
 
 onEveryBackend(
   (places) => {
@@ -14,7 +12,7 @@ onEveryBackend(
     let other: AppProcess;
 
     beforeAll(async () => {
-      place = { ...(await places.next()), ...PATIENT };
+      place = await places.next();
       [one, other] = await Promise.all([startApp(place), startApp(place)]);
     });
 

@@ -9,7 +9,7 @@ let apps: App[] = [];
 const clock = new Clock();
 
 async function start(): Promise<App> {
-  const app = await startApp({ settings: { ...place, store_timeout: 10 }, clock });
+  const app = await startApp({ settings: place, clock });
   apps.push(app);
   return app;
 }

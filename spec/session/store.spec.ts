@@ -42,7 +42,7 @@ async function open(settings: Partial<SettingsInput["tokenizer"]> = {}): Promise
   const sessions = tokenizer(
     {
       tokenizer: {
-        ...{ type: "local", path: folder, cloud: false, safe_password: SAFE_PASSWORD, store_timeout: 30 },
+        ...{ type: "local", path: folder, cloud: false, safe_password: SAFE_PASSWORD, store_timeout: 60 },
         ...settings,
       },
     },

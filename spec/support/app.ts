@@ -91,7 +91,7 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const path = settings.path ?? join(temporaryFolder(), "tokens");
   const log: string[] = [];
   const errors: unknown[] = [];
-  const section = { type: "local", safe_password: SAFE_PASSWORD, store_timeout: 30, ...settings, path } as const;
+  const section = { type: "local", safe_password: SAFE_PASSWORD, store_timeout: 60, ...settings, path } as const;
   const input = { authenticator: { type: authenticator }, tokenizer: section };
   const sessions = tokenizer(input, { log: { warn: (line) => log.push(line) }, clock });
 

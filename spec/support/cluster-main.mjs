@@ -18,7 +18,7 @@ if (cluster.isPrimary) {
 
   const sessions = tokenizer({
     // Processes start slowly where many do at once.
-    tokenizer: { type: "local", path: process.argv[2], safe_password: "for these specs alone", store_timeout: 15 },
+    tokenizer: { type: "local", path: process.argv[2], safe_password: "for these specs alone", store_timeout: 60 },
   });
   await sessions.ready;
 

@@ -8,7 +8,7 @@ const { LocalBackend } = await import("../../dist/backends/local/backend.js");
 const { loadEngine } = await import("../../dist/backends/local/sqlite.js");
 
 const options = isMainThread ? JSON.parse(process.argv[2]) : workerData;
-const { path, engine, timeout = 10_000 } = options;
+const { path, engine, timeout = 60_000 } = options;
 const far = Date.now() + 3_600_000;
 let versions = 0;
 const newVersion = () => `${process.pid}-${options.name ?? ""}-${versions++}`;

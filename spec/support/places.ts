@@ -12,8 +12,10 @@ import { atTheEnd, clientOf, isAmazons, makeTable, sharedDynamodb, switchTtlOn, 
 import { isFull, startCluster, withRedis } from "./redis-server.js";
 import { shared } from "./shared.js";
 
-/** The section `tokenizer` that names a place. Processes may share it. */
+/** The section `tokenizer` that names a place. Processes may share it. Its `store_timeout` is more than a busy machine takes. */
 export type Place = Partial<SettingsInput["tokenizer"]>;
+
+const PATIENT = { store_timeout: 60 };
 
 export interface Places {
   readonly name: string;
@@ -32,7 +34,7 @@ const local: Places = {
   async next() {
     const path = mkdtempSync(join(tmpdir(), "places-spec-"));
     atTheEnd(() => rmSync(path, { recursive: true, force: true }));
-    return { type: "local", path, cloud: false };
+    return { type: "local", path, cloud: false, ...PATIENT };
   },
 };
 
@@ -42,7 +44,8 @@ const redis: Places = {
   prototype: RedisBackend.prototype,
   describe: withRedis,
   async next() {
-    return { type: "redis", host: "127.0.0.1", ...(await shared("redis")), prefix: `place ${++prefixes}:` };
+    const server = { host: "127.0.0.1", ...(await shared("redis")) };
+    return { type: "redis", ...server, prefix: `place ${++prefixes}:`, ...PATIENT };
   },
 };
 
@@ -52,7 +55,7 @@ export const redisCluster: Places = {
   name: "a Redis Cluster",
   async next() {
     const nodes = (await clusterServers()).map(({ address }) => address);
-    return { type: "redis", prefix: `place ${++prefixes}:`, options: { cluster: true, nodes } };
+    return { type: "redis", prefix: `place ${++prefixes}:`, options: { cluster: true, nodes }, ...PATIENT };
   },
 };
 const clusterServers = once(() => startCluster(3));
@@ -66,7 +69,7 @@ const dynamodb: Places = {
     const client = await dynamodbClient();
     const table = await makeTable(client);
     await switchTtlOn(client, table);
-    return { type: "dynamodb", ...WAY, endpoint, table };
+    return { type: "dynamodb", ...WAY, endpoint, table, ...PATIENT };
   },
 };
 const dynamodbClient = once(async () => clientOf({ endpoint: await sharedDynamodb() }));

@@ -72,7 +72,7 @@ function partsOf(value: string): StoredParts {
 
 async function withStore<T>({ settings, clock }: App, work: (backend: Backend) => Promise<T>): Promise<T> {
   const warn = () => {};
-  const backend = makeBackend(loadSettings(settings, { log: { warn } }), { now: clock.now, timeout: 10_000, warn });
+  const backend = makeBackend(loadSettings(settings, { log: { warn } }), { now: clock.now, timeout: 60_000, warn });
   try {
     return await work(backend);
   } finally {

@@ -61,7 +61,7 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function make(engine: EngineName, { now = Date.now, timeout = 2000, folder = path } = {}): LocalBackend {
+function make(engine: EngineName, { now = Date.now, timeout = 60_000, folder = path } = {}): LocalBackend {
   const backend = new LocalBackend({ path: folder, engine }, { now, timeout, warn: (text) => warnings.push(text) });
   opened.add(backend);
   return backend;
@@ -293,7 +293,7 @@ describe.each(ENGINES)("on %s", (engine) => {
     });
 
     test("71: whoever waits for the lock gets it once it is free", async () => {
-      const backend = make(engine, { timeout: 10_000 });
+      const backend = make(engine);
       await backend.open();
       const holder = await start(engine);
       await holder.run({ task: "hold" });

@@ -4,7 +4,7 @@ import { startApp } from "../../support/app-process.js";
 import { commandsOf, startRedis, until, withRedis } from "../../support/redis-server.js";
 
 /** Processes start slowly where many do at once. */
-const PATIENT = { store_timeout: 15 };
+const PATIENT = { store_timeout: 60 };
 
 withRedis("a process on Redis", () => {
   test("100 requests of an unchanged session cost 100 reads, and, where its end is moved, one more and a write", async () => {
