@@ -11,6 +11,7 @@ import type { SessionEngine } from "./session/engine.js";
 import type { Lifetime } from "./session/lifetime.js";
 import { loadSession } from "./session/load.js";
 import { Place } from "./session/place.js";
+import { RequestSession } from "./session/request-session.js";
 import { Serving } from "./session/serving.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import type { TokenStore } from "./session/store.js";
@@ -50,30 +51,17 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     loadSession(req, { store, engine, cookie }, (error, found) => {
       if (error) return refuse(error, next);
       exposeCredentials(req, sealer);
-      let signedOut = false;
-      let isExposed = false;
+      const session = new RequestSession({ req, res, engine, cookie, serving, found });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
-      req.signIn = (credentials, options) => signIn(req, signing, credentials, options);
-      req.signOut = async () => {
-        await signOut(req, signing);
-        signedOut = true;
+      req.signIn = async (credentials, options) => {
+        await signIn(req, signing, session.current, credentials, options);
+        session.signedIn();
       };
-      commitBeforeAnswer(res, {
-        save: serving.within(() => req.session && engine.commit(req.session)),
-        exposed: serving.within(() => {
-          isExposed = Boolean(req.session) && engine.expose(req.session);
-        }),
-        announce: serving.within(() => {
-          cookie.lookAtOthers(res);
-          const current = req.session;
-          const isSaved = current !== undefined && engine.isStored(current);
-          const isNew = current && current.id !== found.live && (isExposed || isSaved);
-          if (isNew) cookie.send(req, res, current.id, { found, isSaved });
-          else if (signedOut) cookie.clear(req, res, found);
-          else if (current?.id === found.live || found.live === undefined) cookie.tidy(req, res, found);
-        }),
-        refuse: (error) => refuse(error, next),
-      });
+      req.signOut = async () => {
+        await signOut(req, signing, session.current);
+        session.signedOut();
+      };
+      commitBeforeAnswer(res, session, (error) => refuse(error, next));
       next();
     });
   };

@@ -44,7 +44,8 @@ export function exposeCredentials(req: Request, sealer: CredentialsSealer | unde
 }
 
 function openedFor({ session }: Request, state: State): ExpressTokenizer.Credentials | undefined {
-  if (!session?.credentials) return undefined;
+  // What the application put in the session's place may be none.
+  if (!session?.credentials || typeof session.id !== "string") return undefined;
   const { id, username, credentials: sealed } = session;
   const { opened } = state;
   // One by one: what a stranger wrote into the store may be something that does not turn into text.

@@ -5,16 +5,18 @@ import type { Readable } from "node:stream";
 import type { Response } from "express";
 import { TokenizerError } from "../errors.js";
 
-export interface CommitHooks {
+/** The session that an answer belongs to. */
+export interface AnsweredSession {
   /** Saves what is to be saved. Nothing when there is nothing to save: then the answer goes out at once. */
   save(): Promise<void> | undefined;
   /** Adds the session's cookie. Called once, right before the headers go out, and not for an answer taken back. */
   announce(): void;
   /** Headers go out before the session is saved, since the handler sends them by hand. */
-  exposed(): void;
-  /** The save failed. The answer was taken back, and somebody else answers with this error. */
-  refuse(error: unknown): void;
+  expose(): void;
 }
+
+/** The save failed. The answer was taken back, and somebody else answers with this error. */
+type Refuse = (error: unknown) => void;
 
 /**
  * Puts itself over a response. The first `write` or `end` is held until the session is saved; what the
@@ -23,10 +25,10 @@ export interface CommitHooks {
  *
  * Headers that the handler sends by hand (`writeHead`, `flushHeaders`) go out at once, before the save.
  */
-export function commitBeforeAnswer(res: Response, hooks: CommitHooks): void {
+export function commitBeforeAnswer(res: Response, session: AnsweredSession, refuse: Refuse): void {
   // An upgrade has no answer: ws's examples give it an empty object, and Socket.IO one that takes no more than headers.
   if (typeof res.getHeaders !== "function") return;
-  const answer = new Answer(res, hooks);
+  const answer = new Answer(res, session, refuse);
   const { write, end, writeHead, flushHeaders, on } = res;
 
   // These have many overloads; the arguments are passed on as they came.
@@ -84,7 +86,8 @@ class Answer {
   readonly strayDrainListeners: Array<() => void> = [];
 
   readonly #res: Response;
-  readonly #hooks: CommitHooks;
+  readonly #session: AnsweredSession;
+  readonly #onRefused: Refuse;
   readonly #entry: Head;
   #state: State = "open";
   #isEnded = false;
@@ -95,9 +98,10 @@ class Answer {
   /** The handler had not ended the answer that was taken back. */
   #isUnfinished = false;
 
-  constructor(res: Response, hooks: CommitHooks) {
+  constructor(res: Response, session: AnsweredSession, onRefused: Refuse) {
     this.#res = res;
-    this.#hooks = hooks;
+    this.#session = session;
+    this.#onRefused = onRefused;
     this.#entry = headOf(res);
   }
 
@@ -123,8 +127,8 @@ class Answer {
 
   head(send: () => unknown): void {
     if (this.isDeaf) return;
-    if (this.#state === "open") this.#hooks.exposed();
-    if (this.#state !== "refused" && !this.#isAnnounced) this.#hooks.announce();
+    if (this.#state === "open") this.#session.expose();
+    if (this.#state !== "refused" && !this.#isAnnounced) this.#session.announce();
     this.#isAnnounced = true;
     send();
   }
@@ -147,7 +151,7 @@ class Answer {
 
   /** Whether there is a save to wait for. */
   #hold(send: () => unknown): boolean {
-    const saving = this.#hooks.save();
+    const saving = this.#session.save();
     if (!saving) {
       this.#state = "sent";
       return false;
@@ -184,7 +188,7 @@ class Answer {
       // Half an answer is out already: cut off, it cannot be taken for a whole one.
       if (res.headersSent) res.destroy();
       else restore(res, this.#entry);
-      this.#hooks.refuse(error);
+      this.#onRefused(error);
     });
   }
 

@@ -148,11 +148,15 @@ export class SessionEngine {
   }
 
   /** Writes a new session, then removes the one whose place it takes; if that fails, neither has happened. */
-  async replace(old: Session & SessionData, session: Session & SessionData, label?: string): Promise<void> {
-    const replaced = this.isStored(old) ? old.id : undefined;
+  async replace(
+    old: (Session & SessionData) | undefined,
+    session: Session & SessionData,
+    label?: string,
+  ): Promise<void> {
+    const replaced = old && this.isStored(old) ? old.id : undefined;
     await this.#save({ sid: session.id, session, state: this.#stateOf(session), label, replaced });
     if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
-    const snapshot = this.#snapshots.get(old);
+    const snapshot = old && this.#snapshots.get(old);
     if (snapshot) snapshot.isGone = true;
   }
 

@@ -6,6 +6,7 @@ import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
 import type { SessionEngine } from "./engine.js";
 import type { Lifetime } from "./lifetime.js";
+import type { LiveSession } from "./request-session.js";
 import type { TokenStore } from "./store.js";
 
 export interface SigningContext {
@@ -19,19 +20,25 @@ export interface SigningContext {
 /** In characters. */
 const LONGEST_LABEL = 100;
 
-/** Writes a new session for the user, then removes the one that the request came with. */
+/**
+ * Writes a new session for the user, then removes the one that the request has.
+ *
+ * @param old the session that the request has, also when the handler let go of it: then none of its keys are kept
+ */
 export async function signIn(
   req: Request,
   { store, engine, lifetime, sealer }: SigningContext,
+  old: LiveSession | undefined,
   credentials: ExpressTokenizer.SignInCredentials,
   { keep = [], label }: ExpressTokenizer.SignInOptions = {},
 ): Promise<void> {
   checkUser(credentials);
   const sealed = sealer && completeCredentials(credentials);
-  await exchangeSession(req, store, async (old) => {
+  const kept = req.session === old ? old : {};
+  await exchangeSession(req, store, async () => {
     const { session } = req;
     for (const key of keep) {
-      if (key !== "cookie" && Object.hasOwn(old, key)) Reflect.set(session, key, Reflect.get(old, key));
+      if (key !== "cookie" && Object.hasOwn(kept, key)) Reflect.set(session, key, Reflect.get(kept, key));
     }
     session.username = credentials.username;
     delete session.credentials;
@@ -41,24 +48,25 @@ export async function signIn(
 }
 
 /** Removes the session, and gives the request a new one that is saved only if something is put into it. */
-export async function signOut(req: Request, { store, engine }: SigningContext): Promise<void> {
-  await exchangeSession(req, store, async (old) => {
-    if (!engine.isStored(old)) return;
-    await engine.remove(storageKey(old.id));
-    emit("sign-out", () => ({ session: shortName(storageKey(old.id)), user: old.username }));
+export async function signOut(
+  req: Request,
+  { store, engine }: SigningContext,
+  old: LiveSession | undefined,
+): Promise<void> {
+  const key = storageKey(old?.id ?? req.sessionID);
+  await exchangeSession(req, store, async () => {
+    if (old && !engine.isStored(old)) return;
+    await engine.remove(key);
+    emit("sign-out", () => ({ session: shortName(key), user: old?.username }));
   });
 }
 
 /** Gives the request a new session for the time of `work`, and for good if that succeeds. */
-async function exchangeSession(
-  req: Request,
-  store: TokenStore,
-  work: (old: Express.Request["session"]) => Promise<void>,
-): Promise<void> {
+async function exchangeSession(req: Request, store: TokenStore, work: () => Promise<void>): Promise<void> {
   const { session, sessionID } = req;
   store.generate(req);
   try {
-    await work(session);
+    await work();
   } catch (error) {
     Object.assign(req, { session, sessionID });
     throw error;

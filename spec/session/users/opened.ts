@@ -79,7 +79,7 @@ export class Opened {
   async signIn(username: string, { label, req = this.request() }: { label?: string; req?: Request } = {}) {
     const { store, engine } = this;
     const context = { store, engine, lifetime: undefined as never, sealer: undefined };
-    await signInRequest(req, context, { username }, { label });
+    await signInRequest(req, context, req.session, { username }, { label });
     return req;
   }
 
