@@ -1,11 +1,11 @@
 /** The middleware: the session is loaded on the way in; on the way out it is saved before the answer is sent. */
 import type { NextFunction, RequestHandler } from "express";
+import { commitBeforeAnswer } from "./answer/commit.js";
 import { CredentialsSealer } from "./credentials/credentials.js";
 import type { Keyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
 import { TokenizerError } from "./errors.js";
 import { emit } from "./events.js";
-import { commitBeforeAnswer } from "./session/commit.js";
 import { SessionCookie } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
 import type { Lifetime } from "./session/lifetime.js";
@@ -54,6 +54,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       const session = new RequestSession({ req, res, engine, cookie, serving, found });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
       req.signIn = async (credentials, options) => {
+        if (res.headersSent) throw tooLate();
         await signIn(req, signing, session.current, credentials, options);
         session.signedIn();
       };
@@ -83,5 +84,12 @@ function mountedTwice(): TokenizerError {
   return new TokenizerError(
     "MOUNTED_TWICE",
     "req.session is there already: the session middleware is mounted twice, or behind another one. Mount it once.",
+  );
+}
+
+function tooLate(): TokenizerError {
+  return new TokenizerError(
+    "SIGN_IN_INVALID",
+    "req.signIn came after the answer had begun, when its cookie cannot be sent any more. Await it, then answer.",
   );
 }

@@ -28,7 +28,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     why: "makes the parts and joins them; which backend it is it does not know",
   },
   "middleware.ts": {
-    values: ["errors.ts", "events.ts", "session", "credentials", "warnings.ts"],
+    values: ["errors.ts", "events.ts", "answer", "session", "credentials", "warnings.ts"],
     types: ["settings/settings.ts"],
     why: "the way of a request through session and credentials",
   },
@@ -40,6 +40,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   "session-id.ts": { values: [], types: [], why: "what an id is called is the same for sessions and credentials" },
   "visible.ts": { values: [], types: [], why: "whoever shows what comes from somewhere imports it" },
   "request.ts": { values: [], types: [], why: "declarations" },
+  answer: { values: ["errors.ts"], types: [], why: "holding a response knows nothing of stores" },
   session: {
     values: ["errors.ts", "deadline.ts", "events.ts", "session-id.ts", "visible.ts", "credentials/envelope.ts"],
     types: ["backends/backend.ts", "credentials", "settings/settings.ts"],

@@ -34,6 +34,9 @@ export class RequestSession {
   #isMistakeTold = false;
   #isSignedOut = false;
   #isExposed = false;
+  #isHeadOut = false;
+  /** The session whose cookie was sent. */
+  #announcedId: string | undefined;
 
   constructor(parts: RequestSessionParts) {
     this.#parts = parts;
@@ -68,30 +71,40 @@ export class RequestSession {
    * @returns nothing when there is nothing to do
    */
   save(): Promise<void> | undefined {
-    return this.#parts.serving.within(() => this.#save())();
+    return this.#apart(() => this.#save());
   }
 
   /** Headers go out before the session is saved. */
   expose(): void {
-    const { req, engine, serving } = this.#parts;
+    const { req, engine } = this.#parts;
     const expose = (session: unknown) => isSession(session) && engine.expose(session);
-    this.#isExposed = serving.within(() => expose(req.session))();
+    this.#isExposed = this.#apart(() => expose(req.session));
   }
 
-  /** Sends the session's cookie where the browser does not have it, and takes it back where there is no session. */
+  /** The head goes out now: with the session's cookie where the browser does not have it, or taken back. */
   announce(): void {
-    this.#parts.serving.within(() => this.#announce())();
+    this.#isHeadOut = true;
+    this.#apart(() => this.#putCookie());
+  }
+
+  /** With the request as this middleware left it. */
+  #apart<T>(work: () => T): T {
+    return this.#parts.serving.within(work)();
   }
 
   #save(): Promise<void> | undefined {
-    const { req, engine } = this.#parts;
+    const { req, engine, found } = this.#parts;
     const session: unknown = req.session;
-    if (isSession(session)) return engine.commit(session);
+    if (isSession(session)) {
+      const isOutOfReach = this.#isHeadOut && session.id !== found.live && session.id !== this.#announcedId;
+      if (isOutOfReach) engine.expose(session);
+      return engine.commit(session);
+    }
     if (!isNothing(session)) return this.#isMistakeTold ? undefined : Promise.reject(this.#mistake(session));
     return this.#isOver ? undefined : this.#end(req.sessionID);
   }
 
-  #announce(): void {
+  #putCookie(): void {
     const { req, res, engine, cookie, found } = this.#parts;
     cookie.lookAtOthers(res);
     const session: unknown = req.session;
@@ -99,8 +112,10 @@ export class RequestSession {
     const isSaved = current !== undefined && engine.isStored(current);
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
     const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndRefused;
-    if (isNew) cookie.send(req, res, current.id, { found, isSaved });
-    else if (this.#isSignedOut || isLetGo) cookie.clear(req, res, found);
+    if (isNew) {
+      cookie.send(req, res, current.id, { found, isSaved });
+      this.#announcedId = current.id;
+    } else if (this.#isSignedOut || isLetGo) cookie.clear(req, res, found);
     else if (found.live === undefined || current?.id === found.live) cookie.tidy(req, res, found);
   }
 

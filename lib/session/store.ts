@@ -12,7 +12,7 @@ import { isTaken } from "./snapshot.js";
 export interface TokenStoreEvents {
   /** A request outlived its session; what it changed was discarded. */
   discard: [{ session: string }];
-  /** Headers went out before the session was saved: an explicit `writeHead` or `flushHeaders`. */
+  /** Headers went out before the session was saved: by `flushHeaders`, or before a new session began, without its cookie. */
   uncommitted: [{ session: string }];
 }
 

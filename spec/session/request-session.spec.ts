@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { NextFunction, Request, Response } from "express";
 import session, { type SessionData } from "express-session";
@@ -430,8 +431,8 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
     test("after headers that were sent by hand: the connection is cut", async () => {
       handle = (req, res) => {
         put(req, make(req));
-        res.writeHead(200).write("half");
-        res.end();
+        res.flushHeaders();
+        res.end("half");
       };
       await expect(app.visitor().get("/now")).rejects.toThrow(/aborted|hang up/);
       expect(app.errors.at(-1)).toMatchObject({ code: "SESSION_INVALID", status: 500 });
@@ -491,6 +492,92 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       });
       expect([answer.status, cookiesOf(answer)]).toEqual([200, []]);
       expect((await visitor.get("/session")).body.values).toEqual({ basket: ["tea"], back: true });
+    });
+  });
+
+  describe("after the answer has begun", () => {
+    const BEGINNINGS: Record<string, (res: Response) => unknown> = {
+      "res.send": (res) => res.send("answered"),
+      "res.write": (res) => res.write("half"),
+      "res.writeHead": (res) => res.writeHead(200),
+      "res.flushHeaders": (res) => res.flushHeaders(),
+    };
+    let told: unknown[] = [];
+    const note = (event: unknown) => told.push(event);
+
+    beforeAll(() => void app.sessions.store.on("uncommitted", note));
+    afterEach(() => {
+      told = [];
+    });
+
+    test.each(Object.keys(BEGINNINGS))("%s, then signIn: refused, and nothing has changed", async (how) => {
+      for (const isChanged of [false, true]) {
+        const visitor = await visitorOf("with a session");
+        let error: unknown;
+        handle = async (req, res) => {
+          const { session, sessionID } = req;
+          if (isChanged) Object.assign(req.session, { basket: ["tea"], more: 1 });
+          BEGINNINGS[how]?.(res);
+          error = await req.signIn({ username: "ada", password: "hers" }).catch((error) => error);
+          expect([req.session === session, req.sessionID === sessionID]).toEqual([true, true]);
+          res.end();
+        };
+        const answer = await visitor.get("/now");
+        expect([answer.status, cookiesOf(answer)]).toEqual([200, []]);
+        expect(error).toMatchObject({ code: "SIGN_IN_INVALID", status: 500 });
+        expect((error as Error).message).toMatch(/after the answer had begun/);
+        const { values } = (await visitor.get("/session")).body;
+        expect(values).toEqual(isChanged ? { basket: ["tea"], more: 1 } : { basket: ["tea"] });
+        expect(await app.sessions.users.list("ada")).toEqual([]);
+      }
+    });
+
+    test.each(Object.keys(BEGINNINGS))(
+      "%s, then signOut: the session is over, whatever cookie is left",
+      async (how) => {
+        const visitor = await visitorOf("signed in");
+        const { cookie } = visitor;
+        handle = async (req, res) => {
+          BEGINNINGS[how]?.(res);
+          await req.signOut();
+          res.end();
+        };
+        expect((await visitor.get("/now")).status).toBe(200);
+        await expectEnded(cookie);
+      },
+    );
+
+    test.each(["res.write", "res.flushHeaders"])("%s, then a new session: an event tells", async (how) => {
+      const changes: Array<(req: Request) => unknown> = [
+        (req) => Object.assign(req.session, { basket: ["tea"] }),
+        (req) => new Promise((resolve) => req.session.regenerate(resolve)),
+      ];
+      for (const change of changes) {
+        told = [];
+        handle = async (req, res) => {
+          BEGINNINGS[how]?.(res);
+          await change(req);
+          res.end();
+        };
+        const answer = await app.visitor().get("/now");
+        expect([answer.status, cookiesOf(answer)]).toEqual([200, []]);
+        expect(told).toEqual([{ session: expect.stringMatching(/^[\w-]{12}$/) }]);
+      }
+    });
+
+    test("a session whose cookie the visitor has, or was sent: no event", async () => {
+      const inTwoSteps: Handler = async (req, res) => {
+        Object.assign(req.session, { first: 1 });
+        if (!res.write("first, ")) await once(res, "drain");
+        Object.assign(req.session, { last: 1 });
+        res.end("last");
+      };
+      for (const visitor of [await visitorOf("with a session"), app.visitor()]) {
+        handle = inTwoSteps;
+        expect((await visitor.get("/now")).text).toBe("first, last");
+        expect((await visitor.get("/session")).body.values).toMatchObject({ first: 1, last: 1 });
+      }
+      expect(told).toEqual([]);
     });
   });
 });

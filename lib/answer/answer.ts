@@ -1,0 +1,248 @@
+/** An answer that waits for a save: what is held, when it goes out, and how it is taken back. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Readable } from "node:stream";
+import type { Response } from "express";
+import { TokenizerError } from "../errors.js";
+import { Appearance } from "./appearance.js";
+import type { Drains } from "./drains.js";
+import { guardHeaders, type Head, headersSent, headOf, restore, setHead } from "./head.js";
+
+/** The session that an answer belongs to. */
+export interface AnsweredSession {
+  /** Saves what is to be saved. Nothing when there is nothing to save: then the answer goes out at once. */
+  save(): Promise<void> | undefined;
+  /** Adds the session's cookie. Called once, right before the headers go out, and not for an answer taken back. */
+  announce(): void;
+  /** Headers go out before the session is saved, since the handler sends them by hand. */
+  expose(): void;
+}
+
+/** The save failed. The answer was taken back, and somebody else answers with this error. */
+export type Refuse = (error: unknown) => void;
+
+/**
+ * - `open`: nothing was answered yet, or no more than a head, which waits for the first byte as it does in Node.
+ * - `held`: the handler answered, and the save is under way.
+ * - `sent`: the answer is on its way; its `end` waits once more if the session was changed meanwhile.
+ * - `refused`: the answer was taken back, and the error page takes its place.
+ */
+type State = "open" | "held" | "sent" | "refused";
+
+/** Whose error page is being made. */
+const errorPage = new AsyncLocalStorage<Answer>();
+
+/** One answer, from the handler's first word to the last byte. */
+export class Answer {
+  /** What is piped into the response, to be let go when the answer is taken back. */
+  readonly sources = new Set<Readable>();
+
+  readonly #res: Response;
+  readonly #session: AnsweredSession;
+  readonly #onRefused: Refuse;
+  readonly #drains: Drains;
+  readonly #appearance: Appearance;
+  readonly #entry: Head;
+  #state: State = "open";
+  #isEnded = false;
+  #isAnnounced = false;
+  #held: Array<() => unknown> = [];
+  #isEndQueued = false;
+  /** The head that the handler gave with `writeHead`, until the first byte. */
+  #given: Head | undefined;
+  #isSendingHead = false;
+  #areHeadersGuarded = false;
+  /** An answer that was held stands as it was: header changes after it are ignored, however late they come. */
+  #wasHeld = false;
+  /** What an error page that names no status has. */
+  #refusedStatus = 500;
+  /** The handler had not ended the answer that was taken back. */
+  #isUnfinished = false;
+
+  constructor(res: Response, session: AnsweredSession, onRefused: Refuse, drains: Drains) {
+    this.#res = res;
+    this.#session = session;
+    this.#onRefused = onRefused;
+    this.#drains = drains;
+    this.#appearance = new Appearance(res);
+    this.#entry = headOf(res);
+  }
+
+  write(send: () => boolean): boolean {
+    if (this.#isHeld) return this.#queue(send);
+    if (this.#isLeftover()) return false;
+    if (this.#isEnded) return this.#isOver ? false : send();
+    if (this.#state === "open" && this.#hold(send)) return false;
+    this.#nameStatus();
+    return send();
+  }
+
+  end(send: () => unknown): void {
+    if (this.#isLeftover()) return;
+    if (this.#isEnded) {
+      if (!this.#isHeld && !this.#isOver) send();
+      return;
+    }
+    this.#nameStatus();
+    this.#isEndQueued = this.#isHeld;
+    if (this.#isHeld) this.#queue(send);
+    else if (this.#state === "refused" || !this.#hold(send)) send();
+    this.#isEnded = true;
+    if (this.#isHeld) this.#appearance.lookEnded();
+  }
+
+  /** @param isOnTop whether no other middleware has put itself over this */
+  head(args: readonly unknown[], isOnTop: boolean, send: (rest: readonly unknown[]) => unknown): void {
+    if (this.#isIgnored) return;
+    if (this.#given) throw headersSent("writeHead");
+    const isOpen = this.#state === "open";
+    if (this.#res.headersSent) send(args);
+    else if (isOpen && isOnTop && !this.#isSendingHead) this.#take(args);
+    else {
+      const rest = setHead(this.#res, args);
+      if (isOpen) this.#session.expose();
+      if (this.#state !== "refused" && !this.#isAnnounced) this.#session.announce();
+      this.#isAnnounced = true;
+      send(rest);
+    }
+  }
+
+  /** The handler sends the head by hand. */
+  sendHead(send: () => void): void {
+    if (this.#isHeld || this.#isLeftover()) return;
+    this.#putGiven();
+    this.#isSendingHead = true;
+    try {
+      send();
+    } finally {
+      this.#isSendingHead = false;
+    }
+  }
+
+  /** What compression keeps back to press it better goes out, after what is held here. */
+  flush(send: () => unknown): void {
+    if (this.#isHeld) this.#queue(() => void send());
+    else if (!this.#isLeftover()) send();
+  }
+
+  get #isHeld(): boolean {
+    return this.#state === "held";
+  }
+
+  /** Whether the end is on the wire. Middleware below may take its time with the end that it was given, and write then. */
+  get #isOver(): boolean {
+    return this.#res.writableEnded;
+  }
+
+  /** Whether what is done to the head now comes too late to be sent, and is no error either. */
+  get #isIgnored(): boolean {
+    return this.#isHeld || this.#isLeftover() || (this.#wasHeld && this.#res.headersSent);
+  }
+
+  /** Answers false, as a `write` does that has to wait. What comes after the end is dropped. */
+  #queue(send: () => unknown): false {
+    if (!this.#isEnded) this.#held.push(send);
+    return false;
+  }
+
+  /** The head waits for the first byte, but looks sent. */
+  #take(args: readonly unknown[]): void {
+    setHead(this.#res, args);
+    this.#given = headOf(this.#res);
+    this.#guardHeaders();
+    this.#appearance.lookSent();
+  }
+
+  /** The head that was given is the response's again. */
+  #putGiven(): void {
+    if (!this.#given) return;
+    const head = this.#given;
+    this.#given = undefined;
+    this.#appearance.reset();
+    restore(this.#res, head);
+  }
+
+  /** Whether there is a save to wait for. */
+  #hold(send: () => unknown): boolean {
+    this.#putGiven();
+    const saving = this.#session.save();
+    if (!saving) {
+      this.#state = "sent";
+      return false;
+    }
+    this.#guardHeaders();
+    this.#state = "held";
+    this.#wasHeld = true;
+    this.#held = [send];
+    void this.#whenSaved(saving, headOf(this.#res));
+    this.#appearance.lookSent();
+    this.#appearance.keepConnection();
+    return true;
+  }
+
+  async #whenSaved(saving: Promise<void>, head: Head): Promise<void> {
+    try {
+      await saving;
+      // What the handler changed between its first byte and its end.
+      if (this.#isEndQueued) await this.#session.save();
+      this.#release(head);
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #release(head: Head): void {
+    this.#appearance.reset();
+    restore(this.#res, head);
+    this.#state = "sent";
+    const results = this.#held.map((send) => send());
+    this.#held = [];
+    if (!this.#isEnded && !results.includes(false)) this.#drains.emit();
+  }
+
+  #refuse(error: unknown): void {
+    const res = this.#res;
+    this.#appearance.reset();
+    this.#state = "refused";
+    this.#isUnfinished = !this.#isEnded;
+    this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
+    this.#isEnded = false;
+    for (const source of this.sources) this.#letGo(source);
+    errorPage.run(this, () => {
+      // Half an answer is out already: cut off, it cannot be taken for a whole one.
+      if (res.headersSent) res.destroy();
+      else restore(res, this.#entry);
+      this.#onRefused(error);
+    });
+  }
+
+  #letGo(source: Readable): void {
+    source.unpipe(this.#res);
+    // Nobody reads it any more, and an open file for each refused answer would soon be too many.
+    const isOurs = source !== this.#res.req && source.readableFlowing === false;
+    if (isOurs) this.#res.once("close", () => source.destroy());
+  }
+
+  /**
+   * Node throws when a header comes after they were sent. For an answer that was held that would depend on how fast
+   * the store is; and Express's own error page, which may come long after the error, would end the process.
+   */
+  #guardHeaders(): void {
+    if (this.#areHeadersGuarded) return;
+    this.#areHeadersGuarded = true;
+    guardHeaders(this.#res, (what) => {
+      if (this.#given) throw headersSent(what);
+      return !this.#isLeftover() && !(this.#wasHeld && !this.#isHeld && this.#res.headersSent);
+    });
+  }
+
+  /** An error page that names no status must not look like a good answer. */
+  #nameStatus(): void {
+    const isNamed = this.#state !== "refused" || this.#res.statusCode !== this.#entry.fields.statusCode;
+    if (!isNamed) this.#res.statusCode = this.#refusedStatus;
+  }
+
+  /** Whether a handler that had not ended its answer, and cannot know that it was taken back, goes on with it. */
+  #isLeftover(): boolean {
+    return this.#state === "refused" && this.#isUnfinished && errorPage.getStore() !== this;
+  }
+}
