@@ -88,7 +88,9 @@ export class Browsers {
     const work = async () => {
       const req = (await this.#load(task, sid)) ?? newRequest(task.process);
       const { store, engine, lifetime } = task.process.assembly;
-      const signedIn = signIn(req, { store, engine, lifetime, sealer: undefined }, { username: session.user });
+      const signedIn = signIn(req, { store, engine, lifetime, sealer: undefined }, req.session, {
+        username: session.user,
+      });
       session.sid = req.sessionID;
       await signedIn;
       return true;
@@ -123,7 +125,7 @@ export class Browsers {
       const req = await this.#load(task, sid);
       if (!req) return undefined;
       const { store, engine, lifetime } = task.process.assembly;
-      await signOut(req, { store, engine, lifetime, sealer: undefined });
+      await signOut(req, { store, engine, lifetime, sealer: undefined }, req.session);
       return storageKey(sid ?? "");
     };
     return this.#start(task, work, (error, key) => {
