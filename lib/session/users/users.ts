@@ -35,6 +35,9 @@ export interface RevokeOptions {
   readonly except?: SessionChoice | undefined;
 }
 
+/** Of a key that is no option, in characters. */
+const LONGEST_SHOWN = 50;
+
 /** @internal */
 export interface UsersParts {
   readonly index: UserIndex;
@@ -65,9 +68,11 @@ export class Users {
    *
    * @param options.current the request whose session is marked as `current`
    */
-  async list(username: string, { current }: { current?: Request | undefined } = {}): Promise<UserSession[]> {
+  async list(username: string, options: { current?: Request | undefined } = {}): Promise<UserSession[]> {
     const { index, operations, lifetime } = this.#parts;
     checkUser("list", username);
+    checkOptions("list", options, ["current"]);
+    const { current } = options;
     const currentKey = current === undefined ? undefined : keyOf("current", current);
     const live = await operations.within((deadline) => index.live(username, deadline));
     return live.map(({ id, key, head, expires }) => {
@@ -90,10 +95,11 @@ export class Users {
    * @returns how many were ended
    * @throws TokenizerError where not all were ended, with `ended` and `failed`
    * @example
-   * await sessions.users.revoke(req.session.username, { except: req }); // after a change of password
+   * await sessions.users.revoke("ada", { except: req }); // after a change of password
    */
   async revoke(username: string, options: RevokeOptions = {}): Promise<number> {
     checkUser("revoke", username);
+    checkOptions("revoke", options, ["only", "except"]);
     const choice = choiceOf(options);
     this.#parts.operations.checkOpen();
     const count = await this.#parts.revocation.revoke(username, choice);
@@ -161,6 +167,18 @@ function checkUser(method: string, username: unknown): void {
   throw new TokenizerError(
     "ARGUMENT_INVALID",
     `sessions.users.${method} needs a user's name, a text that is not empty. It got ${kindOf(username)}.`,
+  );
+}
+
+/** A handle in the place of the options, a request, or a misspelt option must not mean all sessions. */
+function checkOptions(method: string, options: unknown, names: readonly string[]): void {
+  const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
+  const other = isObject ? Object.keys(options).find((name) => !names.includes(name)) : undefined;
+  if (isObject && other === undefined) return;
+  const found = other === undefined ? kindOf(options) : `an object with the key ${other.slice(0, LONGEST_SHOWN)}`;
+  throw new TokenizerError(
+    "ARGUMENT_INVALID",
+    `sessions.users.${method} takes { ${names.join(", ")} } behind the user's name. It got ${found}.`,
   );
 }
 

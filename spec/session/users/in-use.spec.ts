@@ -331,6 +331,29 @@ onEveryBackend(({ prototype, next }) => {
       expect(await server.isIn(req)).toBe(true);
     });
 
+    test.each([
+      ["null", null],
+      ["a handle", "fKMZpUDJUAlKCRf9yNtXbg"],
+      ["a list of handles", ["fKMZpUDJUAlKCRf9yNtXbg"]],
+      ["a misspelt option", { exept: "fKMZpUDJUAlKCRf9yNtXbg" }],
+    ])("%s in the place of the options ends and lists nothing", async (_, options) => {
+      const server = await servers.open();
+      const req = await server.signIn("ann");
+      const mistake = { code: "ARGUMENT_INVALID", status: 500, message: expect.stringContaining("It got ") };
+      await expect(server.users.revoke("ann", options as object)).rejects.toMatchObject(mistake);
+      await expect(server.users.list("ann", options as object)).rejects.toMatchObject(mistake);
+      expect(await server.isIn(req)).toBe(true);
+    });
+
+    test("nor does the request itself", async () => {
+      const server = await servers.open();
+      const req = await server.signIn("ann");
+      const mistake = { code: "ARGUMENT_INVALID", status: 500, message: expect.not.stringContaining(req.sessionID) };
+      await expect(server.users.revoke("ann", req as object)).rejects.toMatchObject(mistake);
+      await expect(server.users.list("ann", req as object)).rejects.toMatchObject(mistake);
+      expect(await server.isIn(req)).toBe(true);
+    });
+
     test.each([42, "", {}, ["ann"], true])("req.session.username = %p", async (username) => {
       const server = await servers.open();
       const message = expect.stringContaining("req.session.username");
