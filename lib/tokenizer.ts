@@ -77,7 +77,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: S
   const keys = installation.then(({ keyring, ids }) => {
     return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
   });
-  const { store, users, engine, listing, lifetime, close } = assemble({
+  const { store, users, engine, listing, lifetime, operations } = assemble({
     backend,
     keys,
     timeout: section.timeout * MINUTE,
@@ -118,7 +118,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: S
     health: () => checkHealth(backend, storeTimeout),
     async close() {
       clearInterval(pruning);
-      await close();
+      await operations.close();
       await backend.close();
     },
   });

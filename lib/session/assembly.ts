@@ -46,10 +46,5 @@ export function assemble({ backend, keys, storeTimeout, limit, cookie, warn, ...
   const engine = new SessionEngine({ backend, operations, keys, lifetime, users: index, notify, warn });
   const store: TokenStore = TokenStore.over({ engine, listing, cookie, warn });
   const users = Users.over({ index, revocation, operations, lifetime });
-  /** Waits for what is under way, and takes nothing more. */
-  const close = async () => {
-    await operations.close();
-    await records.idle();
-  };
-  return { engine, store, users, listing, lifetime, operations, close };
+  return { engine, store, users, listing, lifetime, operations };
 }

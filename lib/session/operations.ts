@@ -8,7 +8,8 @@ export class Operations {
   readonly #storeTimeout: number;
   /** What a save leaves for those behind it is the record that it wrote. */
   readonly #queue = new KeyedQueue<StoredRecord>();
-  readonly #behind = new Set<Promise<void>>();
+  /** What `close` waits for. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
 
   /** @param storeTimeout what an operation may take in all, in milliseconds */
@@ -28,10 +29,16 @@ export class Operations {
   async within<T>(work: (deadline: Deadline) => Promise<T>): Promise<T> {
     this.checkOpen();
     try {
-      return await Deadline.during(this.#storeTimeout, work);
+      return await this.#track(Deadline.during(this.#storeTimeout, work));
     } catch (error) {
       throw asTokenizerError(error);
     }
+  }
+
+  /** Runs `work`, each step of which has a time of its own. */
+  async inSteps<T>(work: () => Promise<T>): Promise<T> {
+    this.checkOpen();
+    return this.#track(work());
   }
 
   /** Runs `task` when all earlier tasks of the key are over. */
@@ -49,10 +56,9 @@ export class Operations {
     work: (own: Deadline) => Promise<void>,
     failed: (error: TokenizerError) => void,
   ): Promise<void> {
-    const running = Deadline.during(this.#storeTimeout, work)
-      .catch((error) => failed(asTokenizerError(error)))
-      .finally(() => this.#behind.delete(running));
-    this.#behind.add(running);
+    const running = this.#track(
+      Deadline.during(this.#storeTimeout, work).catch((error) => failed(asTokenizerError(error))),
+    );
     // It goes on by itself.
     await deadline.race(running).catch(() => {});
   }
@@ -65,8 +71,15 @@ export class Operations {
   /** Waits for what is under way, and takes nothing more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#queue.idle();
-    await Promise.all(this.#behind);
+    // A sign-in leaves work behind.
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
+  #track<T>(running: Promise<T>): Promise<T> {
+    this.#underWay.add(running);
+    const forget = () => void this.#underWay.delete(running);
+    running.then(forget, forget);
+    return running;
   }
 }
 

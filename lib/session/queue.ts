@@ -31,9 +31,4 @@ export class KeyedQueue<Left = never> {
       if (queue.last === mine) this.#queues.delete(key);
     }
   }
-
-  /** Settles when no operation is under way any more. */
-  async idle(): Promise<void> {
-    await Promise.allSettled([...this.#queues.values()].map(({ last }) => last));
-  }
 }

@@ -79,6 +79,7 @@ export class Renewal {
     try {
       await operations.within((deadline) => operations.inTurn(key, deadline, () => backend.remove(key)));
     } catch (error) {
+      if (operations.isClosed) return;
       warn(`Session ${shortName(key)} was ended, and could not be removed: ${asTokenizerError(error).message}`);
     }
   }

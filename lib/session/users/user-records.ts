@@ -66,10 +66,6 @@ export class UserRecords {
     });
   }
 
-  async idle(): Promise<void> {
-    await this.#queue.idle();
-  }
-
   #write(key: string, before: StoredUserRecord, after: StoredUserRecord & { version: string }): Promise<boolean> {
     const record = { value: encodeUser(after), version: after.version, expires: after.expires };
     return this.#backend.write(key, record, before.version === undefined ? "absent" : { version: before.version });

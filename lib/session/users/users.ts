@@ -101,8 +101,8 @@ export class Users {
     checkUser("revoke", username);
     checkOptions("revoke", options, ["only", "except"]);
     const choice = choiceOf(options);
-    this.#parts.operations.checkOpen();
-    const count = await this.#parts.revocation.revoke(username, choice);
+    const { operations, revocation } = this.#parts;
+    const count = await operations.inSteps(() => revocation.revoke(username, choice));
     emit("revoke", () => ({ user: username, count }));
     return count;
   }
@@ -113,8 +113,8 @@ export class Users {
    * @throws TokenizerError where not all were ended, with `ended` and `failed`
    */
   async revokeEveryone(): Promise<number> {
-    this.#parts.operations.checkOpen();
-    const count = await this.#parts.revocation.revokeEveryone();
+    const { operations, revocation } = this.#parts;
+    const count = await operations.inSteps(() => revocation.revokeEveryone());
     emit("revoke", () => ({ user: undefined, count }));
     return count;
   }
