@@ -13,6 +13,15 @@ export interface LifetimeOptions {
   readonly now: () => number;
 }
 
+export interface SessionTimes {
+  /** The moment of sign-in; where nobody is signed in, of the first save. */
+  readonly createdAt: Date;
+  /** To within `touch_interval`. */
+  readonly lastSeenAt: Date;
+  /** When it ends if no further request comes. */
+  readonly expiresAt: Date;
+}
+
 /** The last moment that a Date can hold (ECMA-262). Much later ones are no exact numbers, which not every engine takes. */
 export const END_OF_TIME = 8.64e15;
 
@@ -78,15 +87,24 @@ export class Lifetime {
 
   /** Whether the session has ended, though its record may still be there. */
   isOver(head: RecordHead, expires: number): boolean {
-    return this.timesOf(head, expires).end <= this.now;
+    return this.#endOf(head, expires) <= this.now;
   }
 
-  /** When the last request came, and when the session ends if no other one does. */
-  timesOf(head: RecordHead, expires: number): { lastSeen: number; end: number } {
-    const idle = this.#storedIdle(head);
-    // By less than the stored time: the setting was lowered since. Not from `lastSeen`, which may be far from whole numbers.
-    const end = Math.min(expires - (idle - this.idle(head.maxAge)), this.#absoluteEndOf(head));
-    return { lastSeen: expires - idle, end };
+  /** What a list tells of a session. */
+  timesOf(head: RecordHead, expires: number): SessionTimes {
+    const began = head.signIn?.since ?? head.created;
+    return {
+      createdAt: new Date(began),
+      // The end of a sign-in in place is stored an interval early.
+      lastSeenAt: new Date(Math.max(began, expires - this.#storedIdle(head))),
+      expiresAt: new Date(this.#endOf(head, expires)),
+    };
+  }
+
+  #endOf(head: RecordHead, expires: number): number {
+    // By less than the stored time: the setting was lowered since. Not from the last request, which may be far from whole numbers.
+    const idleEnd = expires - (this.#storedIdle(head) - this.idle(head.maxAge));
+    return Math.min(idleEnd, this.#absoluteEndOf(head));
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Backend, Entry } from "../backends/backend.js";
 import { SESSION_PREFIX } from "../session-id.js";
 import { cookieData } from "./cookie-data.js";
 import type { EngineKeys } from "./engine.js";
-import type { Lifetime } from "./lifetime.js";
+import type { Lifetime, SessionTimes } from "./lifetime.js";
 import type { Operations } from "./operations.js";
 import { inspectHead } from "./record.js";
 
@@ -17,17 +17,12 @@ export type ListedSession = Partial<SessionData> & {
 };
 
 /** A live session, by what stands in clear about it. */
-export interface SessionSummary {
+export interface SessionSummary extends SessionTimes {
   /** The hashed session id, as in `ListedSession`. */
   readonly id: string;
   /** What `sessions.users` calls it; missing where nobody is signed in. */
   readonly handle: string | undefined;
   readonly user: string | undefined;
-  readonly createdAt: Date;
-  /** To within `touch_interval`. */
-  readonly lastSeenAt: Date;
-  /** When it ends if no further request comes. */
-  readonly expiresAt: Date;
 }
 
 export interface ListingOptions {
@@ -56,7 +51,7 @@ export class SessionListing {
       if (!record) continue;
       const { head, fields } = record;
       const id = key.slice(SESSION_PREFIX.length);
-      const expiresAt = new Date(lifetime.timesOf(head, expires).end);
+      const { expiresAt } = lifetime.timesOf(head, expires);
       const shown = {
         cookie: cookieData(cookie, head.maxAge, expires),
         id,
@@ -73,14 +68,11 @@ export class SessionListing {
     for await (const { key, value, expires } of this.#live()) {
       const head = inspectHead(value);
       if (!head) continue;
-      const { lastSeen, end } = this.#options.lifetime.timesOf(head, expires);
       yield {
         id: key.slice(SESSION_PREFIX.length),
         handle: head.signIn?.handle,
         user: head.signIn?.user,
-        createdAt: new Date(head.signIn?.since ?? head.created),
-        lastSeenAt: new Date(lastSeen),
-        expiresAt: new Date(end),
+        ...this.#options.lifetime.timesOf(head, expires),
       };
     }
   }

@@ -75,17 +75,17 @@ export class Users {
     const { current } = options;
     const currentKey = current === undefined ? undefined : keyOf("current", current);
     const live = await operations.within((deadline) => index.live(username, deadline));
-    return live.map(({ id, key, head, expires }) => {
-      const { lastSeen, end } = lifetime.timesOf(head, expires);
-      return {
-        id,
-        label: head.signIn?.label,
-        createdAt: new Date(head.signIn?.since ?? head.created),
-        lastSeenAt: new Date(lastSeen),
-        expiresAt: new Date(end),
-        current: key === currentKey,
-      };
-    });
+    return (
+      live
+        .map(({ id, key, head, expires }) => ({
+          id,
+          label: head.signIn?.label,
+          ...lifetime.timesOf(head, expires),
+          current: key === currentKey,
+        }))
+        // A record that was lost lists them anew in the order of their requests.
+        .sort((one, other) => one.createdAt.getTime() - other.createdAt.getTime())
+    );
   }
 
   /**

@@ -145,6 +145,18 @@ onEveryBackend(({ prototype, next }) => {
       expect(await server.isIn(req)).toBe(false);
     });
 
+    test("lists them again the oldest first, whoever came first", async () => {
+      const server = await servers.open();
+      const older = await server.signIn("ann", { label: "the older one" });
+      servers.forward(1);
+      const newer = await server.signIn("ann", { label: "the newer one" });
+      await loseRecordOf("ann");
+      servers.forward(2);
+      for (const req of [newer, older]) expect(await server.isIn(req)).toBe(true);
+      const labels = (await server.users.list("ann")).map(({ label }) => label);
+      expect(labels).toEqual(["the older one", "the newer one"]);
+    });
+
     test("and a revoke before that: the session ends at its next due request", async () => {
       const server = await servers.open();
       const req = await server.signIn("ann");
@@ -238,6 +250,16 @@ onEveryBackend(({ prototype, next }) => {
   });
 
   describe("username set on a session that is there already", () => {
+    test("is listed as last seen at its sign-in, not before", async () => {
+      const server = await servers.open();
+      const req = server.request();
+      Object.assign(req.session, { cart: 1 });
+      await save(req.session);
+      await server.signInByHand("ann", req);
+      const now = new Date(servers.now);
+      expect(await server.users.list("ann")).toMatchObject([{ createdAt: now, lastSeenAt: now }]);
+    });
+
     test("meets a revoke, and the confirming read fails: 503, and nobody is in unlisted", async () => {
       const server = await servers.open();
       const req = server.request();
