@@ -13,9 +13,9 @@ export function storageKey(sessionId: string): string {
   return SESSION_PREFIX + digest(sessionId);
 }
 
-/** The key of the record of a user's sessions. Names match exactly. */
+/** The key of the record of a user's sessions. Names match exactly: without JSON, all lone surrogates would be the same. */
 export function userKey(username: string): string {
-  return USER_PREFIX + digest(username);
+  return USER_PREFIX + digest(JSON.stringify(username));
 }
 
 /** A short name for log lines: the beginning of the hash. */

@@ -335,6 +335,23 @@ onEveryBackend(({ prototype, next }) => {
     expect(await after.users.revoke("ann")).toBe(1);
   });
 
+  test.each([
+    ["lone surrogates", "ann\ud800", "ann\udfff"],
+    ["a lone surrogate and what stands for one", "ann\ud800", "ann\ufffd"],
+    ["a lone surrogate and its escape", "ann\ud800", "ann\\ud800"],
+    ["forms of Unicode", "Zo\u00eb", "Zoe\u0308"],
+    ["capitals", "ann", "Ann"],
+    ["a space", "ann", "ann "],
+    ["NUL", "ann", "ann\0"],
+    ["keys of Object.prototype", "__proto__", "constructor"],
+  ])("users whose names differ in %s are two", async (_, name, other) => {
+    const server = await servers.open();
+    const [one, two] = [await server.signIn(name), await server.signIn(other)];
+    expect(await server.users.list(name, { current: one })).toMatchObject([{ current: true }]);
+    expect(await server.users.revoke(name)).toBe(1);
+    expect(await server.alive([one, two])).toEqual([two]);
+  });
+
   describe("wrong arguments and names are the application's mistake", () => {
     test.each([undefined, null, "", 42, {}, ["ann"]])("list and revoke of %p", async (username) => {
       const { users } = await servers.open();
