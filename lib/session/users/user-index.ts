@@ -211,10 +211,19 @@ export class UserIndex {
     return { handles: marked(noted, new Set(victims.map(({ id }) => id))), victims };
   }
 
-  /** Finishes what is marked, and drops what is missing still. */
+  /**
+   * Finishes what is marked, and drops what is missing still, also of others: keys that were dropped since have left
+   * handles behind that are nobody's.
+   */
   async #withRoom(user: string, deadline: Deadline): Promise<StoredUserRecord> {
+    const { records, sessions } = this.#options;
+    const keyIds = await this.#options.keyIds;
     await this.live(user, deadline);
-    return this.#options.records.read(userKey(user), deadline);
+    return records.update(userKey(user), deadline, async ({ handles }) => {
+      const others = handles.filter(({ by }) => !keyIds.includes(by));
+      const noted = withMissing(handles, missingOf(others, await sessions.look(others, deadline)));
+      return noted === handles ? undefined : { handles: noted };
+    });
   }
 
   #until(end: number, maxAge: number | undefined): number {
