@@ -132,17 +132,22 @@ interface Surroundings {
   readonly inCode?: BackendsInCode;
 }
 
-/** The keys of every `safe_password`, and what tells one installation from another on the same store. */
+/**
+ * The keys of every `safe_password`, and what tells one installation from another on the same store: what signs its
+ * cookies. A session whose cookie is accepted is one of ours, to be listed and ended, also after `safe_password` was
+ * replaced.
+ */
 async function deriveKeys({ tokenizer: { safe_password, salt, cookie } }: Settings): Promise<Installation> {
-  const [password, ...older] = [safe_password ?? []].flat();
-  if (password !== undefined) {
-    const keyring = await makeKeyring([password, ...older], salt);
-    return { keyring, ids: keyring.ids };
-  }
-  const [secret, ...others] = [cookie.secret ?? []].flat();
+  const ofPasswords = derived(safe_password, salt);
+  const [keyring, signing] = await Promise.all([ofPasswords, derived(cookie.secret, salt) ?? ofPasswords]);
   // The settings have been checked: there is one or the other.
-  if (secret === undefined) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
-  return { keyring: undefined, ids: (await makeKeyring([secret, ...others], salt)).ids };
+  if (!signing) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
+  return { keyring, ids: signing.ids };
+}
+
+function derived(secrets: string | readonly string[] | undefined, salt: string): Promise<Keyring> | undefined {
+  const [first, ...older] = [secrets ?? []].flat();
+  return first === undefined ? undefined : makeKeyring([first, ...older], salt);
 }
 
 interface Installation {

@@ -335,6 +335,30 @@ onEveryBackend(({ prototype, next }) => {
     expect(await after.users.revoke("ann")).toBe(1);
   });
 
+  describe("with a cookie.secret of its own, whose cookies outlive the safe_password", () => {
+    const cookie = { secret: "a secret for the cookies of specs" };
+
+    test.each(["revoke", "revokeEveryone"] as const)(
+      "%s ends who came before the password was replaced",
+      async (how) => {
+        const before = await servers.open({ cookie });
+        const req = await before.signIn("ann");
+        const after = await servers.open({ cookie, safe_password: "another one, since that was stolen" });
+        expect(await after.users.list("ann")).toHaveLength(1);
+        expect(await (how === "revoke" ? after.users.revoke("ann") : after.users.revokeEveryone())).toBe(1);
+        servers.forward(2);
+        expect(await after.isIn(req)).toBe(false);
+      },
+    );
+
+    test("the rotation of that secret does not split a user's list", async () => {
+      const before = await servers.open({ cookie });
+      await before.signIn("ann");
+      const after = await servers.open({ cookie: { secret: ["the new secret for cookies of specs", cookie.secret] } });
+      expect(await after.users.revoke("ann")).toBe(1);
+    });
+  });
+
   test.each([
     ["lone surrogates", "ann\ud800", "ann\udfff"],
     ["a lone surrogate and what stands for one", "ann\ud800", "ann\ufffd"],
