@@ -6,6 +6,7 @@ import type { Keyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
 import { TokenizerError } from "./errors.js";
 import { emit } from "./events.js";
+import { Caching } from "./session/caching.js";
 import { SessionCookie } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
 import type { Lifetime } from "./session/lifetime.js";
@@ -15,6 +16,7 @@ import { RequestSession } from "./session/request-session.js";
 import { Serving } from "./session/serving.js";
 import { signIn, signOut } from "./session/sign-in.js";
 import type { TokenStore } from "./session/store.js";
+import { unwatched, watchSession } from "./session/watch.js";
 import type { Settings } from "./settings/settings.js";
 import { proxyWarning, sameNameWarning } from "./warnings.js";
 
@@ -31,6 +33,7 @@ export interface MiddlewareParts {
 export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const { settings, store, engine, lifetime, keyring, now, warn } = parts;
   const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), { now, warn });
+  const caching = new Caching(warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
   const signing = { store, engine, lifetime, sealer };
@@ -47,11 +50,14 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     // Of equals the later one is nearer to the handler.
     if (other && depth < other.by.depth) return next();
     warnOfProxy(req);
-    const serving = Serving.begin(req, { owner: store, depth, cookieName });
+    watchSession(req);
+    const serving = unwatched(req, () => Serving.begin(req, { owner: store, depth, cookieName }));
     loadSession(req, { store, engine, cookie }, (error, found) => {
       if (error) return refuse(error, next);
-      exposeCredentials(req, sealer);
-      const session = new RequestSession({ req, res, engine, cookie, serving, found });
+      const session = unwatched(req, () => {
+        exposeCredentials(req, sealer);
+        return new RequestSession({ req, res, engine, cookie, caching, serving, found });
+      });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
       req.signIn = async (credentials, options) => {
         if (res.headersSent) throw tooLate();

@@ -3,6 +3,7 @@ import { parse } from "cookie";
 import { sign, unsign } from "cookie-signature";
 import type { CookieOptions, Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
+import { mayBeShared } from "./caching.js";
 import { CookieWarnings } from "./cookie-warnings.js";
 import { type Arrival, Overtaken } from "./overtaken.js";
 
@@ -173,10 +174,4 @@ function mayTakeBack(req: Request, res: Response): boolean {
   const isPartOfPage = req.headers["sec-fetch-dest"] !== undefined && req.headers["sec-fetch-mode"] !== "navigate";
   const isRedirect = res.statusCode >= 300 && res.statusCode < 400 && res.statusCode !== 304;
   return !isPartOfPage && !isRedirect;
-}
-
-/** A cache that keeps an answer for everybody would hand everybody its cookie. */
-function mayBeShared(res: Response): boolean {
-  const control = String(res.getHeader("cache-control") ?? "");
-  return /\b(?:public|s-maxage|max-age=0*[1-9])/i.test(control) && !/\b(?:private|no-store)\b/i.test(control);
 }

@@ -3,6 +3,7 @@ import type { Request } from "express";
 import type { Found, SessionCookie } from "./cookie.js";
 import type { SessionEngine } from "./engine.js";
 import type { TokenStore } from "./store.js";
+import { unwatched } from "./watch.js";
 
 /**
  * Gives the request its `session`, `sessionID` and `sessionStore`. Of several cookies the first counts whose session is
@@ -23,14 +24,14 @@ export function loadSession(
   const lookUp = ([id, ...others]: readonly string[]): void => {
     if (id === undefined) {
       const isUnreadable = brought.ids.some((one) => engine.isUnreadable(one));
-      store.generate(req);
+      unwatched(req, () => store.generate(req));
       done(undefined, { ...brought, live: undefined, isUnreadable });
       return;
     }
     req.sessionID = id;
     store.get(id, (error, data) => {
       if (!error && !data) return lookUp(others);
-      if (data) store.createSession(req, data);
+      if (data) unwatched(req, () => store.createSession(req, data));
       done(error, { ...brought, live: id, isUnreadable: false });
     });
   };

@@ -3,9 +3,11 @@ import type { Request, Response } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import { TokenizerError } from "../errors.js";
 import { storageKey } from "../session-id.js";
+import type { Caching } from "./caching.js";
 import type { Found, SessionCookie } from "./cookie.js";
 import type { SessionEngine } from "./engine.js";
 import type { Serving } from "./serving.js";
+import { unwatched, wasSessionRead } from "./watch.js";
 
 export type LiveSession = Session & SessionData;
 
@@ -14,6 +16,7 @@ export interface RequestSessionParts {
   readonly res: Response;
   readonly engine: SessionEngine;
   readonly cookie: SessionCookie;
+  readonly caching: Caching;
   readonly serving: Serving;
   /** What the request's cookies named. */
   readonly found: Found;
@@ -83,13 +86,18 @@ export class RequestSession {
 
   /** The head goes out now: with the session's cookie where the browser does not have it, or taken back. */
   announce(): void {
+    const { req, res, caching } = this.#parts;
     this.#isHeadOut = true;
+    const before = res.getHeader("Set-Cookie");
     this.#apart(() => this.#putCookie());
+    if (res.getHeader("Set-Cookie") !== before) caching.forCookie(res);
+    if (wasSessionRead(req)) caching.forSession(res);
   }
 
   /** With the request as this middleware left it. */
   #apart<T>(work: () => T): T {
-    return this.#parts.serving.within(work)();
+    const { req, serving } = this.#parts;
+    return unwatched(req, serving.within(work));
   }
 
   #save(): Promise<void> | undefined {

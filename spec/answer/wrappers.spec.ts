@@ -155,10 +155,14 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       change = (req) => Object.assign(req.session, { seen: true });
       const answer = await ask(name);
       expect(answer.text).toBe(ANSWERS[name]?.body);
-      const { "set-cookie": cookies, date: _, ...headers } = answer.headers;
-      const { date: __, ...expected } = unchanged.headers;
+      const { "set-cookie": cookies, "cache-control": said, vary, date: _, ...headers } = answer.headers;
+      const { date: __, vary: ___, ...expected } = unchanged.headers;
       expect(headers).toEqual(expected);
-      expect(cookies).toEqual([expect.stringMatching(/^token=s/)]);
+      expect([said, vary, cookies]).toEqual([
+        "no-store",
+        expect.stringMatching(/Cookie$/),
+        [expect.stringMatching(/^token=s/)],
+      ]);
       expect(await seenBy(cookies?.[0]?.split(";")[0] ?? "")).toContain('"SEEN":TRUE');
     });
 
