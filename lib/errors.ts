@@ -73,6 +73,8 @@ export class TokenizerError extends Error {
   readonly code: TokenizerErrorCode;
   /** What HTTP should answer: 503 when the store failed, 500 when the application did. */
   readonly status: 500 | 503;
+  /** The same, by the name that NestJS, Fastify and others look for. */
+  readonly statusCode: 500 | 503;
   /** For `SETTINGS_INVALID`: all faults, in the order of the file. Empty otherwise. */
   readonly faults: readonly SettingsFault[];
 
@@ -88,6 +90,7 @@ export class TokenizerError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.status = APPLICATION_FAULTS.has(code) ? 500 : 503;
+    this.statusCode = this.status;
     this.faults = faults;
     this.ended = ended;
     this.failed = failed;

@@ -108,6 +108,7 @@ is<typeof TokenizerError>()(TokenizerError);
 export function told(error: unknown): string {
   if (!(error instanceof TokenizerError)) return "";
   is<500 | 503>()(error.status);
+  is<500 | 503>()(error.statusCode);
   is<readonly SettingsFault[]>()(error.faults);
   // @ts-expect-error The codes are a closed list.
   if (error.code === "STORE_BROKEN") return "";
