@@ -8,6 +8,7 @@ import { TokenizerError } from "./errors.js";
 import { checkHealth, type Health } from "./health.js";
 import { makeMiddleware } from "./middleware.js";
 import { assemble } from "./session/assembly.js";
+import { cookieMark } from "./session/cookie-mark.js";
 import { RecordCodec } from "./session/record.js";
 import type { TokenStore } from "./session/store.js";
 import type { KeyIds } from "./session/users/user-index.js";
@@ -86,6 +87,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: S
     storeTimeout,
     limit: section.sessions_per_user,
     cookie: cookieOptions(settings),
+    cookieMark: cookieMark(section.cookie),
     now,
     warn,
   });

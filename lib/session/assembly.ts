@@ -23,12 +23,14 @@ export interface AssemblyOptions extends LifetimeOptions {
   readonly limit: number;
   /** What `req.session.cookie` shows, beside the session's lifetime. */
   readonly cookie: CookieOptions;
+  /** Of the attributes that cookies are sent with now (`cookieMark`). */
+  readonly cookieMark?: string | undefined;
   readonly warn: (message: string) => void;
 }
 
 export type Assembly = ReturnType<typeof assemble>;
 
-export function assemble({ backend, keys, storeTimeout, limit, cookie, warn, ...life }: AssemblyOptions) {
+export function assemble({ backend, keys, storeTimeout, limit, cookie, cookieMark, warn, ...life }: AssemblyOptions) {
   const operations = new Operations(storeTimeout);
   const lifetime = new Lifetime(life);
   const keyIds = keys.then(({ ids }) => ids);
@@ -43,7 +45,7 @@ export function assemble({ backend, keys, storeTimeout, limit, cookie, warn, ...
     // Not at once: what a listener throws is no failed save.
     process.nextTick(() => store.emit(event, { session }));
   };
-  const engine = new SessionEngine({ backend, operations, keys, lifetime, users: index, notify, warn });
+  const engine = new SessionEngine({ backend, operations, keys, lifetime, users: index, cookieMark, notify, warn });
   const store: TokenStore = TokenStore.over({ engine, listing, cookie, warn });
   const users = Users.over({ index, revocation, operations, lifetime });
   return { engine, store, users, listing, lifetime, operations };

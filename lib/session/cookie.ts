@@ -75,7 +75,7 @@ export class SessionCookie {
    */
   send(req: Request, res: Response, sessionId: string, { found, isSaved }: { found: Found; isSaved: boolean }): void {
     if (!this.#set(req, res, sessionId)) return;
-    this.#overtaken.change(found.ids);
+    this.#overtaken.change(found.ids, found);
     if (!isSaved) this.#overtaken.announceEarly(sessionId);
     if (found.areSeveral) this.#forgetHostOnly(req, res, found);
   }
@@ -86,29 +86,50 @@ export class SessionCookie {
       this.#warnings.notExpress();
       return;
     }
-    this.#overtaken.change(found.ids);
+    this.#overtaken.change(found.ids, found);
     res.clearCookie(this.#settings.name, this.#attributes(req));
     if (found.areSeveral || found.live === undefined) this.#forgetHostOnly(req, res, found);
   }
 
   /**
-   * Where the session stays what it was: signs anew what an older secret signed, and takes back a cookie whose session
-   * is over, which would be looked up with each request. Neither is done where it could meet a newer cookie; there will
-   * be other answers.
+   * Whether this answer may send the cookie of the live session again, with other attributes. Answers to requests that are
+   * under way now then do not.
    */
-  tidy(req: Request, res: Response, found: Found): void {
+  mayRenew(req: Request, res: Response, found: Found): boolean {
+    const isRefused = this.#settings.secure === true && !req.secure;
+    if (found.live === undefined || !isExpress(res) || isRefused || !this.#mayTidy(res, found)) return false;
+    this.#overtaken.change([found.live], found);
+    return true;
+  }
+
+  /**
+   * Where the session stays what it was: sends the cookie again that is to be renewed, or that an older secret signed, and
+   * takes back one whose session is over, which would be looked up with each request. Nothing is done where it could meet a
+   * newer cookie; there will be other answers.
+   */
+  tidy(req: Request, res: Response, found: Found, { isRenewed, isOld }: { isRenewed: boolean; isOld: boolean }): void {
     const { ids, live, isUnreadable } = found;
-    if (this.#overtaken.isOvertaken(ids, found) || mayBeShared(res)) return;
-    if (live === undefined) {
-      // A server that lacks a key must not sign everybody out for good.
-      const isOver = ids.length > 0 && !isUnreadable;
-      if (isOver && isExpress(res) && mayTakeBack(req, res)) this.clear(req, res, found);
-    } else if (this.#isSignedWithOlderSecret(req, live)) this.#set(req, res, live);
+    if (!this.#mayTidy(res, found)) return;
+    if (isRenewed || (live !== undefined && this.#isSignedWithOlderSecret(req, live))) {
+      const isSent = live !== undefined && this.#set(req, res, live);
+      if (isSent && isRenewed) this.#forgetHostOnly(req, res, found);
+      return;
+    }
+    // A server that lacks a key must not sign everybody out for good.
+    const isOver = ids[0] !== live && !isUnreadable;
+    if (!isOver || !isExpress(res) || !mayTakeBack(req, res)) return;
+    if (live === undefined) this.clear(req, res, found);
+    // The live one was sent with the domain that there is now: without one it is not the live one.
+    else if (!isOld) this.#forgetHostOnly(req, res, found);
   }
 
   /** To be called with what the application has put into an answer, before the session's cookie is added. */
   lookAtOthers(res: Response): void {
     this.#warnings.others(res);
+  }
+
+  #mayTidy(res: Response, found: Found): boolean {
+    return !this.#overtaken.isOvertaken(found.ids, found) && !mayBeShared(res);
   }
 
   #idOf(value: string): string | undefined {

@@ -16,11 +16,13 @@ import {
   goneSnapshot,
   isSameMaxAge,
   isSaved,
+  isSession,
   maxAgeOf,
   type SessionState,
   type Snapshot,
   stateOf,
   userOf,
+  withCookieMark,
   withMaxAge,
 } from "./snapshot.js";
 import type { KeyIds, UserIndex } from "./users/user-index.js";
@@ -42,6 +44,8 @@ export interface EngineOptions {
   readonly keys: Promise<EngineKeys>;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
+  /** Of the attributes that cookies are sent with now (`cookieMark`). */
+  readonly cookieMark: string | undefined;
   /** `session` is the beginning of the hashed id, as in the log. */
   readonly notify: (event: StoreEvent, session: string) => void;
   readonly warn: (message: string) => void;
@@ -75,6 +79,8 @@ export class SessionEngine {
   readonly #snapshots = new WeakMap<object, Snapshot>();
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #savedWhenEmpty = new WeakSet<object>();
+  /** Sessions whose cookie is sent again. */
+  readonly #renewingCookie = new WeakSet<object>();
   readonly #reported = new Set<string>();
 
   constructor(options: EngineOptions) {
@@ -119,6 +125,17 @@ export class SessionEngine {
   /** Lets a new session be saved even when nothing is in it. */
   saveWhenEmpty(session: object): void {
     this.#savedWhenEmpty.add(session);
+  }
+
+  /** Whether the cookie of a session was sent with other attributes than now. */
+  hasOldCookie(session: object): boolean {
+    const snapshot = this.#snapshots.get(session);
+    return snapshot?.isGone === false && snapshot.head.cookie !== this.#options.cookieMark;
+  }
+
+  /** The cookie is sent again with the answer that the next save is for, which says so in the record. */
+  renewCookie(session: object): void {
+    this.#renewingCookie.add(session);
   }
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
@@ -226,7 +243,12 @@ export class SessionEngine {
   #isChanged(session: object, state: SessionState): boolean {
     const snapshot = this.#snapshots.get(session);
     if (!snapshot) return state.text !== "{}" || this.#savedWhenEmpty.has(session);
-    return !snapshot.isGone && !isSaved(snapshot, state);
+    return !snapshot.isGone && !this.#isSaved(session, snapshot, state);
+  }
+
+  #isSaved(session: object, snapshot: Snapshot, state: SessionState): boolean {
+    const isRenewing = this.#renewingCookie.has(session) && this.hasOldCookie(session);
+    return !isRenewing && isSaved(snapshot, state);
   }
 
   async #save(request: SaveRequest): Promise<void> {
@@ -240,12 +262,14 @@ export class SessionEngine {
   async #saveInTurn({ sid, session, state, label, replaced }: SaveRequest, turn: Turn): Promise<void> {
     const { key, deadline } = turn;
     const snapshot = this.#snapshots.get(session);
-    if (snapshot?.isGone || (snapshot && isSaved(snapshot, state))) return;
+    if (snapshot?.isGone || (snapshot && this.#isSaved(session, snapshot, state))) return;
     if (!snapshot && state.isLetGo) return this.#discard(key);
     const start = performance.now();
     const { codec, ids } = await this.#options.keys;
     const isOther = state.username !== snapshot?.username;
-    const head = this.#headOf(state, snapshot, isOther, ids);
+    const isCookieNew = snapshot ? this.#renewingCookie.has(session) : isSession(session);
+    const sameCookie = this.#headOf(state, snapshot, isOther, ids);
+    const head = isCookieNew ? withCookieMark(sameCookie, this.#options.cookieMark) : sameCookie;
     const save: Save = { ...turn, codec, sid, snapshot, state, head, expected: firstExpected(snapshot, session) };
     const user = isOther ? userOf(state.username) : undefined;
     try {

@@ -11,14 +11,19 @@ export interface Arrival {
   readonly order: number;
 }
 
+/** When an answer changed the cookie: the answer `by` one request, too late for all others that came up to `order`. */
+interface Change extends Arrival {
+  readonly by: number;
+}
+
 /**
  * Two requests come with one cookie, and the second one signs in. What the first one's answer does to the cookie after
  * that, it does to the new one. This is what one process can know of it; answers of other servers it does not see.
  */
 export class Overtaken {
   readonly #now: () => number;
-  /** By session id, the oldest first: when an answer changed the cookie from it, and for requests up to which one. */
-  readonly #changes = new Map<string, Arrival>();
+  /** By session id, the oldest first. */
+  readonly #changes = new Map<string, Change>();
   #order = 0;
 
   constructor(now: () => number) {
@@ -29,30 +34,34 @@ export class Overtaken {
     return { at: this.#now(), order: ++this.#order };
   }
 
-  /** An answer gives the browser another cookie in the place of these, or none. */
-  change(ids: readonly string[]): void {
-    this.#note(ids, this.#order);
+  /** The answer to a request gives the browser another cookie in the place of these, or none. */
+  change(ids: readonly string[], by: Arrival): void {
+    this.#note(ids, { order: this.#order, by: by.order });
   }
 
   /** An answer gives the browser the cookie of a session that is not saved yet. It is not over because it is not there. */
   announceEarly(id: string): void {
-    this.#note([id], Number.POSITIVE_INFINITY);
+    this.#note([id], { order: Number.POSITIVE_INFINITY, by: 0 });
   }
 
   /** Whether the answer to a request that came with these ids is too late. */
   isOvertaken(ids: readonly string[], { at, order }: Arrival): boolean {
-    return this.#now() - at > LATE || ids.some((id) => order <= (this.#changes.get(id)?.order ?? 0));
+    if (this.#now() - at > LATE) return true;
+    return ids.some((id) => {
+      const change = this.#changes.get(id);
+      return change !== undefined && change.by !== order && order <= change.order;
+    });
   }
 
-  #note(ids: readonly string[], order: number): void {
+  #note(ids: readonly string[], change: Omit<Change, "at">): void {
     const at = this.#now();
-    for (const [id, change] of this.#changes) {
-      if (at - change.at <= LATE) break;
+    for (const [id, earlier] of this.#changes) {
+      if (at - earlier.at <= LATE) break;
       this.#changes.delete(id);
     }
     for (const id of ids) {
       this.#changes.delete(id);
-      this.#changes.set(id, { at, order });
+      this.#changes.set(id, { ...change, at });
     }
   }
 }

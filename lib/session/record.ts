@@ -18,6 +18,8 @@ export interface RecordHead {
   readonly idle?: number;
   /** Who is signed in. Missing where nobody is. */
   readonly signIn?: SignIn;
+  /** With what attributes its cookie was sent (`cookieMark`). Missing for the default ones. */
+  readonly cookie?: string;
 }
 
 export interface SessionRecord {
@@ -173,9 +175,10 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  const { v, created, end, maxAge, idle, signIn } = head;
+  const { v, created, end, maxAge, idle, signIn, cookie } = head;
   const hasTimes = isTime(created) && [end, maxAge, idle].every(isTimeOrNone);
-  return v === FORMAT && hasTimes && (signIn === undefined || isSignIn(signIn));
+  const hasMark = cookie === undefined || typeof cookie === "string";
+  return v === FORMAT && hasTimes && hasMark && (signIn === undefined || isSignIn(signIn));
 }
 
 function isTime(value: unknown): value is number {

@@ -38,6 +38,7 @@ export class RequestSession {
   #isSignedOut = false;
   #isExposed = false;
   #isHeadOut = false;
+  #isCookieRenewed = false;
   /** The session whose cookie was sent. */
   #announcedId: string | undefined;
 
@@ -106,6 +107,7 @@ export class RequestSession {
     if (isSession(session)) {
       const isOutOfReach = this.#isHeadOut && session.id !== found.live && session.id !== this.#announcedId;
       if (isOutOfReach) engine.expose(session);
+      this.#renewCookie(session);
       return engine.commit(session);
     }
     if (!isNothing(session)) return this.#isMistakeTold ? undefined : Promise.reject(this.#mistake(session));
@@ -124,7 +126,19 @@ export class RequestSession {
       cookie.send(req, res, current.id, { found, isSaved });
       this.#announcedId = current.id;
     } else if (this.#isSignedOut || isLetGo) cookie.clear(req, res, found);
-    else if (found.live === undefined || current?.id === found.live) cookie.tidy(req, res, found);
+    else if (found.live === undefined || current?.id === found.live) {
+      const isOld = current !== undefined && engine.hasOldCookie(current);
+      cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld });
+    }
+  }
+
+  /** The settings of the cookie were changed since it was sent. */
+  #renewCookie(session: LiveSession): void {
+    const { req, res, engine, cookie, found } = this.#parts;
+    const isHere = session.id === found.live && !this.#isHeadOut;
+    if (!isHere || !engine.hasOldCookie(session) || !cookie.mayRenew(req, res, found)) return;
+    this.#isCookieRenewed = true;
+    engine.renewCookie(session);
   }
 
   /** Whether the session that the handler let go of is in no store. */

@@ -121,6 +121,11 @@ export function withMaxAge(head: RecordHead, mine: SessionState, snapshot: Snaps
   return mine.maxAge === undefined ? rest : { ...rest, maxAge: mine.maxAge };
 }
 
+export function withCookieMark(head: RecordHead, mark: string | undefined): RecordHead {
+  const { cookie: _, ...rest } = head;
+  return mark === undefined ? rest : { ...rest, cookie: mark };
+}
+
 /** 122 random bits: unguessable, and never made twice. Node draws those of many at once. */
 export function newVersion(): string {
   return randomUUID();
@@ -156,7 +161,7 @@ function isStripped(value: object): boolean {
 }
 
 /** A Session carries the request that it was made for. */
-function isSession(value: object): value is Session & { readonly req: { session?: unknown } } {
+export function isSession(value: object): value is Session & { readonly req: { session?: unknown } } {
   return value instanceof Session;
 }
 

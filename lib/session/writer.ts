@@ -8,7 +8,15 @@ import type { Lifetime } from "./lifetime.js";
 import { merge } from "./merge.js";
 import type { Shared } from "./queue.js";
 import { type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
-import { isSameMaxAge, newVersion, type SessionState, type Snapshot, snapshotAfter, withMaxAge } from "./snapshot.js";
+import {
+  isSameMaxAge,
+  newVersion,
+  type SessionState,
+  type Snapshot,
+  snapshotAfter,
+  withCookieMark,
+  withMaxAge,
+} from "./snapshot.js";
 import type { UserIndex } from "./users/user-index.js";
 
 /** A save whose turn has come. */
@@ -138,5 +146,7 @@ function mergedWith(theirs: SessionRecord | undefined, { state, snapshot, head }
   // By our key, as our check has written into the handle.
   const by = head.signIn?.by ?? signIn?.by;
   const kept = signIn && by ? { ...theirs.head, signIn: { ...signIn, by } } : theirs.head;
-  return { head: withMaxAge(kept, state, snapshot), text };
+  const isMarked = head.cookie !== snapshot?.head.cookie;
+  const marked = isMarked ? withCookieMark(kept, head.cookie) : kept;
+  return { head: withMaxAge(marked, state, snapshot), text };
 }

@@ -161,6 +161,19 @@ withChromium("in Chromium", () => {
     });
   });
 
+  test("changed settings reach who has a cookie, and leave one", async () => {
+    await visit();
+    const before = await start();
+    await signIn(before);
+    await before.close();
+    const after = await start({ cookie: { domain: DOMAIN, same_site: "strict" } }, before.path);
+    expect(await told(after)).toEqual(ADA);
+    expect((await context.cookies()).map(({ domain, path, sameSite }) => [domain, path, sameSite])).toEqual([
+      [`.${DOMAIN}`, "/", "Strict"],
+    ]);
+    expect(await told(after)).toEqual(ADA);
+  });
+
   test("behind a proxy that takes the cookie's path off", async () => {
     await visit();
     const app = await start({ cookie: { path: "/intranet" } });

@@ -152,7 +152,7 @@ describe("what browsers take", () => {
     for (const hostname of [`\u001b[31m${"a".repeat(500)}`, "example.org"])
       warnings.sent({ hostname } as Request, true);
     expect(log).toEqual([
-      `tokenizer.cookie.domain is example.com, but a request came for the host "\\u001b[31m${"a".repeat(55)}": ${ADVICE}`,
+      `tokenizer.cookie.domain is example.com, but a request came for the host "\\u001b[31m${"a".repeat(55)}…": ${ADVICE}`,
     ]);
   });
 });

@@ -164,10 +164,13 @@ describe("a cookie from before there was a domain", () => {
     expect(cookiesOf(signedOut)).toEqual([WITH_DOMAIN]);
   });
 
-  test("is left alone while its session may be the live one", async () => {
+  test("is taken back beside a live one that was sent with the domain", async () => {
     const { after, dead, live } = await startWithDomain();
-    const answer = await after.visitor(`${dead}; ${live}`).get("/session", headers);
-    expect([answer.body.values, cookiesOf(answer)]).toEqual([{ username: "ada" }, []]);
+    const both = after.visitor(`${dead}; ${live}`);
+    for (const elsewhere of [SCRIPT, IMAGE])
+      expect(cookiesOf(await both.get("/session", { ...headers, ...elsewhere }))).toEqual([]);
+    const answer = await both.get("/session", headers);
+    expect([answer.body.values, cookiesOf(answer)]).toEqual([{ username: "ada" }, [TAKEN_BACK]]);
   });
 });
 
