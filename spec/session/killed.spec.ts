@@ -9,7 +9,7 @@ const LIMIT = 2;
 /** Far more calls than any of the operations makes. */
 const END = 100;
 /** Not every one in an ordinary run: each is a process. The code is the same on all backends. */
-const stepsOf = (name: string) => (isFull ? 1 : name === "local" ? 2 : 4);
+const stepsOf = (name: string) => (isFull ? 1 : name === "local" ? 3 : 8);
 /** Keeps no credentials, so no process has keys to make, which takes a while. */
 const authenticator = "ldap";
 /** For the start of that many processes. Milliseconds. */

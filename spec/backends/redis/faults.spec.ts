@@ -293,7 +293,11 @@ test("what takes connections and ends them, as a load balancer with nothing behi
   let connections = 0;
   const balancer = createServer((socket) => {
     connections++;
-    socket.on("error", () => {}).end();
+    // Read, or it would not see the other side's end, and stay open.
+    socket
+      .on("error", () => {})
+      .resume()
+      .end();
   }).listen(0, "127.0.0.1");
   await once(balancer, "listening");
   const { backend } = makeBackend({ port: (balancer.address() as AddressInfo).port });

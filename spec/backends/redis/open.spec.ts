@@ -67,8 +67,14 @@ withRedis("what is in the way at start is told", () => {
       await user(`without-${missing}`, ...RIGHTS.filter((right) => right !== missing).map((right) => `+${right}`));
     }
     await user("elsewhere", "+@all");
-    silent = createServer().listen(0, "127.0.0.1");
-    stranger = createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    // Read, or they would not see the other side's end, and stay open.
+    silent = createServer((socket) => socket.on("error", () => {}).resume()).listen(0, "127.0.0.1");
+    stranger = createServer((socket) =>
+      socket
+        .on("error", () => {})
+        .resume()
+        .end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    );
     stranger.listen(0, "127.0.0.1");
     await Promise.all([once(silent, "listening"), once(stranger, "listening")]);
   });
