@@ -95,7 +95,7 @@ export class Calls {
       this.#tell((trace) => `${pending.task.name} ${trace.called(pending.call)} is ${how}, past store_timeout`);
       if (!pending.wasTaken && how === "answered late") pending.take(false);
       if (how === "late") this.#late.push(pending);
-      pending.task.noteTrouble();
+      pending.task.noteTrouble(pending.call.op);
       pending.refuse(new TokenizerError("STORE_TIMEOUT", "simulated"));
     }
   }
@@ -106,7 +106,7 @@ export class Calls {
     if (how === "refused after its effect") pending.take(false);
     if (how === "late") this.#late.push(pending);
     this.#pending.splice(this.#pending.indexOf(pending), 1);
-    pending.task.noteTrouble();
+    pending.task.noteTrouble(pending.call.op);
     pending.refuse(new TokenizerError("STORE_UNAVAILABLE", "simulated"));
   }
 }

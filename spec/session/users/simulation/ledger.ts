@@ -67,8 +67,22 @@ export class Ledger implements Watcher {
     else this.#wroteSession(task, write);
   }
 
+  /** A session's end was moved: its user's record, where it is listed, must last longer. */
+  touched(key: string): void {
+    const { store, step } = this.#world;
+    const record = store.peek(key)?.record;
+    const signIn = record && inspectHead(record.value)?.signIn;
+    const session = this.byHandle(signIn?.handle);
+    const ofUser = session && store.peek(userKey(session.user))?.record;
+    if (!record || !ofUser || ofUser.expires >= record.expires || this.wasEvicted(session.user, 0, step)) return;
+    const isListed = decodeUser(ofUser).handles.some(({ id, ending }) => id === session.handle && !ending);
+    if (isListed) this.fail("1 outlived", `the session of ${session.name} outlives its user's record`);
+  }
+
   removed(task: Task, key: string, before: StoredRecord | undefined, isLate: boolean): void {
     if (!before) return;
+    const { replaces } = task.session ?? {};
+    if (!task.loading && replaces !== undefined && storageKey(replaces) === key) task.hasReplaced = true;
     this.#removals.set(key, this.#world.step);
     const session = this.#byHandle.get(handleOf(before) ?? "");
     if (session) {
@@ -142,6 +156,7 @@ export class Ledger implements Watcher {
     const marked = now.handles.filter(({ id, ending }) => ending && !wasEnding.has(id));
     if (revoke && (marked.length > 0 || now.endings > (was?.endings ?? 0))) {
       revoke.mark = step;
+      revoke.marked = new Set(now.handles.flatMap(({ id, ending }) => (ending ? [id] : [])));
       revoke.end = revoke.end === Number.POSITIVE_INFINITY ? revoke.end : Math.max(revoke.end, step);
       this.noteRevoked(revoke);
     } else if (marked.length > 0 && task.kind !== "everyone") this.#limited(own, key, marked, since ?? step);
@@ -160,6 +175,7 @@ export class Ledger implements Watcher {
       if (isLate && isCreation) session.isLate = true;
     }
     this.#count();
+    this.touched(key);
     if (session && storageKey(session.sid) !== key)
       this.fail("6 strange", `the session of ${session.name} is written elsewhere`);
   }

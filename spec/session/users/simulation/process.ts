@@ -51,6 +51,7 @@ export interface Watcher {
   asked(task: Task, call: Call): void;
   read(task: Task, key: string, found: StoredRecord | undefined): void;
   wrote(task: Task, write: Write): void;
+  touched(key: string): void;
   removed(task: Task, key: string, before: StoredRecord | undefined, isLate: boolean): void;
 }
 
@@ -98,10 +99,7 @@ export class Process {
       prune: async () => 0,
       read: (key) => this.#read(key),
       write: (key, record, expected) => this.#write(key, record, expected),
-      touch: (key, expires, version) =>
-        this.#host.call(this, { op: "touch", key, expires }, () =>
-          this.#host.store.touch(key, expires, version, this.now),
-        ),
+      touch: (key, expires, version) => this.#touch(key, expires, version),
       remove: (key) => this.#remove(key),
       entries: () => this.#entries(),
     };
@@ -125,6 +123,15 @@ export class Process {
       const isCreation = expected === "absent";
       if (wasWritten) watcher.wrote(task, { key, record, before, since, isLoading, isCreation, isLate });
       return wasWritten;
+    });
+  }
+
+  #touch(key: string, expires: number, version: string): Promise<boolean> {
+    const { store, watcher } = this.#host;
+    return this.#host.call(this, { op: "touch", key, expires }, () => {
+      const wasThere = store.touch(key, expires, version, this.now);
+      if (wasThere) watcher.touched(key);
+      return wasThere;
     });
   }
 

@@ -31,7 +31,9 @@ function brokenBy(ledger: Ledger, session: SignedInSession, revoke: Revoke, seen
   if (isAfter && kind === "inPlace" && written > mark && !seen.hasAsked && isRefused && revoke.kind !== "only")
     return "2 late";
   const wasListed = !ledger.wasEvicted(user, entered, mark);
-  if (isAfter && wasListed && written < mark) return "2 resolved";
+  // Served because its user's record could not be read: a sign-in in place that was refused, or cut off, may be left.
+  const isExcused = seen.hasAsked && seen.user === undefined && !revoke.marked?.has(session.handle ?? "");
+  if (isAfter && wasListed && written < mark && !isExcused) return "2 resolved";
   // A request that is under way when its session is removed goes on.
   const isDue = (seen.user ?? 0) > mark && sessionRead >= removed;
   const isLost = ledger.wasEvicted(user, mark, seen.user ?? 0) || (revoke.kind === "only" && !wasListed);
@@ -45,6 +47,8 @@ export function judgeRefusal(ledger: Ledger, task: Task, session: SignedInSessio
   const wasRevoking = ledger.wasRevoking(start, step);
   if (session.hasEvicted && !task.wasCutOff && !wasRevoking)
     ledger.fail("5 thrown out", `${task.name} was refused, and had others thrown out`);
+  if (task.hasReplaced && !task.mayHaveRemoved && !task.wasCutOff)
+    ledger.fail("5 thrown out", `${task.name} was refused, and the session that it was to replace is gone`);
   // Signed out or replaced at the same time, or one too many of those that signed in at one moment.
   const isExplained = wasRevoking || ledger.wasRemovedSince(sid, start) || ledger.wasLimiting(user, start, step);
   if (isRevoked && !isExplained) ledger.fail("3 refused", `${task.name} was refused, and nobody revoked`);

@@ -1,5 +1,5 @@
 /** Who does what in a simulation: browsers, and what they have under way. */
-import type { Process } from "./process.js";
+import type { Call, Process } from "./process.js";
 import type { Act } from "./scenarios.js";
 
 export const USERS = ["ada", "eve"] as const;
@@ -45,6 +45,8 @@ export interface Revoke {
   mayEnd(session: SignedInSession): boolean;
   /** When its mark took effect. */
   mark?: number;
+  /** The handles that were marked then. */
+  marked?: ReadonlySet<string>;
   resolved?: number;
   /** From when on nothing of it takes effect any more. */
   end: number;
@@ -74,6 +76,10 @@ export class Task {
   isOver = false;
   /** Whether one of its calls failed. */
   hadTrouble = false;
+  /** Whether a removal failed, which may have had its effect. */
+  mayHaveRemoved = false;
+  /** Of a sign-in: whether the session that it takes the place of is removed. */
+  hasReplaced = false;
   /** Whether its process died, or `store_timeout` was over. */
   wasCutOff = false;
   /** While it loads its session. */
@@ -92,8 +98,9 @@ export class Task {
     this.process = process;
   }
 
-  noteTrouble(): void {
+  noteTrouble(op?: Call["op"]): void {
     this.hadTrouble = true;
+    if (op === "remove") this.mayHaveRemoved = true;
     // Served although its user's record could not be read, or not be written: it did not find out all there is.
     if (this.loading) this.loading.user = undefined;
   }
