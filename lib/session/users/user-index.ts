@@ -121,20 +121,23 @@ export class UserIndex {
         if (stored?.head.signIn?.handle !== session.signIn.handle) return undefined;
       }
       let handles = withOwn(now.handles, session, keyIds[0]);
-      if (limits) ({ handles, victims } = await this.#limited(handles, keyIds, deadline, session.signIn.handle));
+      if (limits) ({ handles, victims } = await this.#limited(handles, keyIds, deadline));
+      // It may be the oldest itself, where the limit was lowered.
+      if (victims.some(({ id }) => id === session.signIn.handle)) stays = false;
       return handles === now.handles && covers(now, end)
         ? undefined
         : { handles, until: this.#until(end, session.maxAge) };
     };
+    let kept: StoredUserRecord | undefined;
     try {
-      const kept = await records.update(key, deadline, keep, record);
-      if (stays) await sessions.finish(key, victims, deadline);
+      kept = await records.update(key, deadline, keep, record);
+      await sessions.finish(key, victims, deadline);
       return { stays, record: kept };
     } catch (error) {
       // Good already: what only serves the limit is done by the next one who looks.
       if (standing !== "listed" || !covers(record, end)) throw error;
       warn(`A user's list of sessions could not be tidied: ${(error as Error).message}`);
-      return { stays, record };
+      return { stays: stays || kept === undefined, record };
     }
   }
 
@@ -199,8 +202,12 @@ export class UserIndex {
     return live ?? [];
   }
 
-  /** Over the limit, the oldest of those that are there are marked. */
-  async #limited(handles: readonly Handle[], keyIds: KeyIds, deadline: Deadline, own: string) {
+  /**
+   * Over the limit, the oldest of those that are there are marked.
+   *
+   * @param own stays: that of a sign-in, which is good
+   */
+  async #limited(handles: readonly Handle[], keyIds: KeyIds, deadline: Deadline, own?: string) {
     const { sessions, limit } = this.#options;
     const active = handles.filter(activeBy(keyIds));
     if (active.length <= limit) return { handles, victims: [] };

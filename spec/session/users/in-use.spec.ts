@@ -223,6 +223,15 @@ onEveryBackend(({ prototype, next }) => {
     expect(await server.users.list("ann")).toHaveLength(3);
   });
 
+  test("a limit that was lowered ends the oldest at its next due request, also where no other one comes", async () => {
+    const before = await servers.open({ sessions_per_user: 3 });
+    const requests = [await before.signIn("ann"), await before.signIn("ann"), await before.signIn("ann")];
+    const after = await servers.open({ sessions_per_user: 1 });
+    servers.forward(2);
+    expect(await after.isIn(requests[0] as Request)).toBe(false);
+    expect(await after.users.list("ann")).toHaveLength(1);
+  });
+
   test("a revoke that was cut off after marking is finished by the next due request", async () => {
     const server = await servers.open();
     const req = await server.signIn("ann");
