@@ -128,7 +128,8 @@ export function endingFailed(faults: readonly unknown[], ended: number, failed =
   const code = first instanceof TokenizerError ? first.code : "STORE_UNAVAILABLE";
   return new TokenizerError(
     code,
-    `Not every session was ended: ${ended} were, ${failed} were not (${reason}) Try again: what is left ends then, or when it is next used.`,
+    `Not every session was ended (ended: ${ended}, failed: ${failed}). The first fault: ${reason} ` +
+      "What is left ends when you try again, or when it is next used.",
     { cause: first, ended, failed },
   );
 }
