@@ -7,6 +7,7 @@ import type { Caching } from "./caching.js";
 import type { Found, SessionCookie } from "./cookie.js";
 import type { SessionEngine } from "./engine.js";
 import type { Serving } from "./serving.js";
+import { takenKeyIn } from "./snapshot.js";
 import { unwatched, wasSessionRead } from "./watch.js";
 
 export type LiveSession = Session & SessionData;
@@ -150,7 +151,8 @@ export class RequestSession {
 
   #mistake(found: unknown): TokenizerError {
     this.#isMistakeTold = true;
-    return sessionInvalid(found);
+    const takenKey = typeof found === "object" && found !== null ? takenKeyIn(found) : undefined;
+    return takenKey ?? sessionInvalid(found);
   }
 
   async #end(id: string): Promise<void> {

@@ -36,7 +36,8 @@ export interface SessionState {
  * @throws TokenizerError `SESSION_UNSERIALIZABLE`, `SESSION_INVALID`
  */
 export function stateOf(session: object, now: number): SessionState {
-  refuseTakenKeys(session);
+  const mistake = takenKeyIn(session);
+  if (mistake) throw mistake;
   const { username, cookie } = session as Partial<SessionData>;
   return { text: textOf(session), maxAge: maxAgeOf({ cookie }, now), username, isLetGo: isLetGo(session) };
 }
@@ -144,12 +145,12 @@ export function isTaken(key: string): boolean {
   return TAKEN.has(key);
 }
 
-/** @throws TokenizerError `SESSION_INVALID`, naming the key */
-function refuseTakenKeys(value: object): void {
+/** The mistake of a key that is taken, if there is one. */
+export function takenKeyIn(value: object): TokenizerError | undefined {
   // Assigned, this key is no key: it takes the session's methods away.
   const key = isStripped(value) ? "__proto__" : Object.keys(value).find(isTaken);
-  if (key === undefined) return;
-  throw new TokenizerError(
+  if (key === undefined) return undefined;
+  return new TokenizerError(
     "SESSION_INVALID",
     `req.session.${key} cannot be kept: express-session has something of its own under that name. Take another one.`,
   );

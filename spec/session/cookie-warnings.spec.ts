@@ -165,7 +165,8 @@ describe.each([4, 5] as const)("the application's own cookie of the same name, o
         express.post("/both", (req, res) => {
           Object.assign(req.session, req.body.values);
           cases[req.body.index]?.(res);
-          res.sendStatus(204);
+          res.statusCode = 204;
+          res.end();
         });
       },
     });
@@ -181,6 +182,7 @@ describe.each([4, 5] as const)("the application's own cookie of the same name, o
     ["by cookie()", (res) => res.cookie("token", "mine")],
     ["by setHeader", (res) => res.setHeader("Set-Cookie", "token=mine; Path=/admin")],
     ["among others", (res) => res.setHeader("Set-Cookie", ["a=b", "token=mine; Max-Age=3600", "c=d"])],
+    ["by writeHead", (res) => res.writeHead(204, { "Set-Cookie": ["token=mine"] })],
     ["with an end", (res) => res.cookie("token", "mine", { expires: new Date(Date.UTC(2040, 0, 1)) })],
   ])("%s: warned of once", async (_, set) => {
     expect(await logAfter([set, set])).toEqual([

@@ -28,7 +28,7 @@ function start(cookie: Cookie, options: AppOptions = {}): Promise<App> {
         res.setHeader("Cache-Control", "public, max-age=60").send("for everybody");
       });
       express.get("/early", (_req, res) => {
-        res.writeHead(200);
+        res.flushHeaders();
         res.end("early");
       });
       express.get("/slow", async (_req, res) => {
