@@ -6,7 +6,7 @@ export default {
   testMatch: ["<rootDir>/spec/**/*.spec.ts"],
   // What ships is CommonJS, and has a `require`; here lib's files are ES modules.
   setupFiles: ["<rootDir>/spec/support/require.mjs"],
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   // One worker a core: jest leaves one core to itself, which on two cores is half the time.
   maxWorkers: "100%",
   // What a spec file leaves in its process slows those after it: the backend contract's took ten times as long.
