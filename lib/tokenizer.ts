@@ -11,7 +11,7 @@ import { assemble } from "./session/assembly.js";
 import { cookieMark } from "./session/cookie-mark.js";
 import { RecordCodec } from "./session/record.js";
 import type { TokenStore } from "./session/store.js";
-import type { KeyIds } from "./session/users/user-index.js";
+import type { KeyIds } from "./session/users/user-record.js";
 import type { Users } from "./session/users/users.js";
 import { type LoadedSettings, loadSettings } from "./settings/load.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";

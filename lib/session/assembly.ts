@@ -1,9 +1,10 @@
 /** Joins the parts of this folder over one backend. */
 import type { CookieOptions } from "express-session";
 import type { Backend } from "../backends/backend.js";
-import { type EngineKeys, SessionEngine, type StoreEvent } from "./engine.js";
+import { SessionEngine, type StoreEvent } from "./engine.js";
 import { Lifetime, type LifetimeOptions } from "./lifetime.js";
 import { SessionListing } from "./listing.js";
+import type { SessionKeys } from "./loader.js";
 import { Operations } from "./operations.js";
 import { TokenStore } from "./store.js";
 import { ListedSessions } from "./users/listed-sessions.js";
@@ -16,7 +17,7 @@ import { Users } from "./users/users.js";
 export interface AssemblyOptions extends LifetimeOptions {
   readonly backend: Backend;
   /** Waited for by every operation that needs them. */
-  readonly keys: Promise<EngineKeys>;
+  readonly keys: Promise<SessionKeys>;
   /** What a load, a save or a removal may take in all. */
   readonly storeTimeout: number;
   /** How many sessions a user may have; the oldest gives way. */

@@ -1,4 +1,4 @@
-/** Sessions over any backend: loaded, saved and removed, so that nothing is lost, brought back or claimed. */
+/** Sessions over any backend: saved and removed, so that nothing is lost, brought back or claimed. */
 import type { Session, SessionData } from "express-session";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
@@ -6,10 +6,10 @@ import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
 import type { Lifetime } from "./lifetime.js";
+import { type LoadedSession, type SessionKeys, SessionLoader } from "./loader.js";
 import type { Operations } from "./operations.js";
 import type { Shared } from "./queue.js";
-import { inspectHead, type RecordCodec, type RecordHead } from "./record.js";
-import { Renewal, type Renewed } from "./renewal.js";
+import { inspectHead, type RecordHead } from "./record.js";
 import { Signing } from "./signing.js";
 import {
   firstExpected,
@@ -25,23 +25,17 @@ import {
   withCookieMark,
   withMaxAge,
 } from "./snapshot.js";
-import type { KeyIds, UserIndex } from "./users/user-index.js";
-import type { SignIn } from "./users/user-record.js";
+import type { UserIndex } from "./users/user-index.js";
+import type { KeyIds, SignIn } from "./users/user-record.js";
 import { type Save, SessionWriter } from "./writer.js";
 
 /** What the store's listeners hear of. */
 export type StoreEvent = "discard" | "uncommitted";
 
-/** What needs the installation's keys, which take a moment to derive. */
-export interface EngineKeys {
-  readonly codec: RecordCodec;
-  readonly ids: KeyIds;
-}
-
 export interface EngineOptions {
   readonly backend: Backend;
   readonly operations: Operations;
-  readonly keys: Promise<EngineKeys>;
+  readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
   /** Of the attributes that cookies are sent with now (`cookieMark`). */
@@ -49,12 +43,6 @@ export interface EngineOptions {
   /** `session` is the beginning of the hashed id, as in the log. */
   readonly notify: (event: StoreEvent, session: string) => void;
   readonly warn: (message: string) => void;
-}
-
-/** A session as it was loaded. */
-export interface LoadedSession {
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly snapshot: Snapshot;
 }
 
 /** A save that is asked for. */
@@ -68,39 +56,32 @@ interface SaveRequest {
   readonly replaced?: string | undefined;
 }
 
-/** Most unreadable sessions that are remembered as reported. */
-const REPORTED = 1000;
-
 export class SessionEngine {
   readonly #options: EngineOptions;
   readonly #writer: SessionWriter;
   readonly #signing: Signing;
-  readonly #renewal: Renewal;
+  readonly #loader: SessionLoader;
   readonly #snapshots = new WeakMap<object, Snapshot>();
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #savedWhenEmpty = new WeakSet<object>();
   /** Sessions whose cookie is sent again. */
   readonly #renewingCookie = new WeakSet<object>();
-  readonly #reported = new Set<string>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#writer = new SessionWriter(options);
     this.#signing = new Signing({ ...options, writer: this.#writer });
-    this.#renewal = new Renewal(options);
+    this.#loader = new SessionLoader(options);
   }
 
   /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
-  async load(sid: string): Promise<LoadedSession | undefined> {
-    const start = performance.now();
-    const key = storageKey(sid);
-    const loaded = await this.#options.operations.within((deadline) => this.#load(sid, key, deadline));
-    emit("load", () => ({
-      session: shortName(key),
-      found: loaded !== undefined,
-      milliseconds: performance.now() - start,
-    }));
-    return loaded;
+  load(sid: string): Promise<LoadedSession | undefined> {
+    return this.#loader.load(sid);
+  }
+
+  /** Whether a record is there that could not be read. It counts as ended; with the right keys it may be read again. */
+  isUnreadable(sid: string): boolean {
+    return this.#loader.isUnreadable(sid);
   }
 
   /** Takes what was loaded for what is known of an object that was made from it. */
@@ -115,11 +96,6 @@ export class SessionEngine {
   /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
   isStored(session: object): boolean {
     return this.#snapshots.get(session)?.isGone === false;
-  }
-
-  /** Whether a record is there that could not be read. It counts as ended; with the right keys it may be read again. */
-  isUnreadable(sid: string): boolean {
-    return this.#reported.has(storageKey(sid));
   }
 
   /** Lets a new session be saved even when nothing is in it. */
@@ -183,14 +159,7 @@ export class SessionEngine {
     if (snapshot && !isSameMaxAge(maxAgeOf(session, this.#options.lifetime.now), snapshot.maxAge))
       return this.save(sid, session);
     if (snapshot?.isGone) return;
-    const key = storageKey(sid);
-    await this.#options.operations.within(async (deadline) => {
-      const isMoved = snapshot && (await this.#renew(key, snapshot, deadline));
-      if (isMoved) return;
-      // Not as this object knows it, or not known: whoever wrote it last may have given it another lifetime.
-      const stored = await this.#stored(key, deadline);
-      if (stored) await this.#renew(key, stored, deadline);
-    });
+    await this.#loader.touch(sid, snapshot);
   }
 
   /**
@@ -205,35 +174,6 @@ export class SessionEngine {
       if (signIn) await this.#options.users.leave(signIn, deadline);
       return wasThere;
     });
-  }
-
-  async #load(sid: string, key: string, deadline: Deadline): Promise<LoadedSession | undefined> {
-    const { backend, keys, lifetime } = this.#options;
-    const stored = await deadline.race(backend.read(key));
-    const { codec, ids } = await keys;
-    const record = stored && codec.decode(sid, stored.value);
-    if (stored && !record) this.#reportDamaged(key);
-    if (!stored || !record || lifetime.isOver(record.head, stored.expires)) return undefined;
-    const { head, text, fields } = record;
-    const { version, expires } = stored;
-    const hasOlderKey = head.signIn !== undefined && head.signIn.by !== ids[0];
-    const stale = record.stale || hasOlderKey || !lifetime.isStamped(head);
-    const { username } = fields;
-    const snapshot: Snapshot = { text, maxAge: head.maxAge, username, head, version, expires, stale, isGone: false };
-    const { isEnded } = await this.#renewal.renew(key, snapshot, deadline);
-    return isEnded ? undefined : { fields, snapshot };
-  }
-
-  /** Answers whether nothing is left to be done. */
-  async #renew(key: string, session: Renewed, deadline: Deadline): Promise<boolean> {
-    const { isEnded, touched } = await this.#renewal.renew(key, session, deadline);
-    return isEnded || touched === undefined || (await touched);
-  }
-
-  async #stored(key: string, deadline: Deadline): Promise<Renewed | undefined> {
-    const stored = await deadline.race(this.#options.backend.read(key));
-    const head = stored && inspectHead(stored.value);
-    return stored && head && { head, maxAge: head.maxAge, version: stored.version, expires: stored.expires };
   }
 
   #stateOf(session: object): SessionState {
@@ -321,13 +261,6 @@ export class SessionEngine {
     if (snapshot) snapshot.isGone = true;
     emit("discard", () => ({ session: shortName(key) }));
     this.#options.notify("discard", shortName(key));
-  }
-
-  #reportDamaged(key: string): void {
-    if (this.#reported.has(key)) return;
-    if (this.#reported.size >= REPORTED) this.#reported.clear();
-    this.#reported.add(key);
-    this.#options.warn(`Session ${shortName(key)} cannot be read (damaged, or sealed otherwise): it counts as ended.`);
   }
 }
 

@@ -3,8 +3,8 @@ import type { CookieOptions, SessionData } from "express-session";
 import type { Backend, Entry } from "../backends/backend.js";
 import { SESSION_PREFIX } from "../session-id.js";
 import { cookieData } from "./cookie-data.js";
-import type { EngineKeys } from "./engine.js";
 import type { Lifetime, SessionTimes } from "./lifetime.js";
+import type { SessionKeys } from "./loader.js";
 import type { Operations } from "./operations.js";
 import { inspectHead } from "./record.js";
 
@@ -28,7 +28,7 @@ export interface SessionSummary extends SessionTimes {
 export interface ListingOptions {
   readonly backend: Backend;
   readonly operations: Operations;
-  readonly keys: Promise<EngineKeys>;
+  readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;
   /** What the `cookie` of a listed session shows. */
   readonly cookie: CookieOptions;

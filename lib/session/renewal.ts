@@ -85,8 +85,11 @@ export class Renewal {
   }
 
   #warn(key: string, error: unknown): void {
-    this.#options.warn(
-      `The expiry of session ${shortName(key)} could not be moved: ${asTokenizerError(error).message}`,
-    );
+    this.#options.warn(endNotMoved(key, error));
   }
+}
+
+/** Said where a session is served although its end could not be moved. */
+export function endNotMoved(key: string, error: unknown): string {
+  return `The expiry of session ${shortName(key)} could not be moved: ${asTokenizerError(error).message}`;
 }

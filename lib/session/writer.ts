@@ -8,6 +8,7 @@ import type { Lifetime } from "./lifetime.js";
 import { merge } from "./merge.js";
 import type { Shared } from "./queue.js";
 import { type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
+import { endNotMoved } from "./renewal.js";
 import {
   isSameMaxAge,
   newVersion,
@@ -128,7 +129,7 @@ export class SessionWriter {
       if ((await users.check({ key, signIn, maxAge }, life.expires, deadline)).stays) return life;
     } catch (error) {
       if (isOtherLife) throw error;
-      warn(`The expiry of session ${shortName(key)} could not be moved: ${(error as Error).message}`);
+      warn(endNotMoved(key, error));
       return kept;
     }
     shared.left = undefined;

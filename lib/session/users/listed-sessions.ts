@@ -4,6 +4,7 @@ import type { Backend } from "../../backends/backend.js";
 import { Deadline } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import type { Lifetime } from "../lifetime.js";
+import { asTokenizerError } from "../operations.js";
 import { inspectHead, type RecordHead } from "../record.js";
 import type { Handle } from "./user-record.js";
 import type { UserRecords } from "./user-records.js";
@@ -109,7 +110,7 @@ export class ListedSessions {
       await this.#bounded(within, (deadline) => records.drop(key, ids, deadline));
     } catch (error) {
       // Their sessions are gone: who meets the handles next drops them.
-      warn(`Sessions that were ended are still listed: ${(error as Error).message}`);
+      warn(`Sessions that were ended are still listed: ${asTokenizerError(error).message}`);
     }
   }
 

@@ -7,8 +7,17 @@ import { SESSION_PREFIX, USER_PREFIX, userKey } from "../../session-id.js";
 import type { Lifetime } from "../lifetime.js";
 import { inspectHead } from "../record.js";
 import { endingFailed, type ListedSessions } from "./listed-sessions.js";
-import { activeBy, endingBy, type KeyIds, marked, type SignedIn, withOwn } from "./user-index.js";
-import { type Handle, standingOf, type UserRecord } from "./user-record.js";
+import {
+  activeBy,
+  endingBy,
+  type Handle,
+  type KeyIds,
+  marked,
+  type SignedIn,
+  standingOf,
+  type UserRecord,
+  withOwn,
+} from "./user-record.js";
 import type { UserChange, UserRecords } from "./user-records.js";
 
 /** Which of a user's sessions are to be ended. */

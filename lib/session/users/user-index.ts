@@ -11,26 +11,26 @@ import type { Deadline } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import { userKey } from "../../session-id.js";
 import { CLOCKS_DIFFER, END_OF_TIME, type Lifetime } from "../lifetime.js";
+import { asTokenizerError } from "../operations.js";
 import type { FoundSession, ListedSessions } from "./listed-sessions.js";
 import {
+  activeBy,
+  endingBy,
   type Handle,
+  type KeyIds,
   MOST_HANDLES,
+  marked,
+  missingOf,
   newId,
+  type SignedIn,
   type SignIn,
   standingOf,
   type UserRecord,
   withMissing,
+  withOwn,
   without,
 } from "./user-record.js";
 import type { StoredUserRecord, UserChange, UserRecords } from "./user-records.js";
-
-/** A signed-in session, as far as its user's record goes. */
-export interface SignedIn {
-  /** The key that it is stored under. */
-  readonly key: string;
-  readonly signIn: SignIn;
-  readonly maxAge: number | undefined;
-}
 
 /** A session that is about to be signed in. */
 export interface Entrant extends Pick<SignedIn, "key" | "maxAge"> {
@@ -61,8 +61,6 @@ export interface UserIndexOptions {
   readonly limit: number;
   readonly warn: (message: string) => void;
 }
-
-export type KeyIds = readonly [present: string, ...older: string[]];
 
 const MINUTE = 60_000;
 
@@ -136,7 +134,7 @@ export class UserIndex {
     } catch (error) {
       // Good already: what only serves the limit is done by the next one who looks.
       if (standing !== "listed" || !covers(record, end)) throw error;
-      warn(`A user's list of sessions could not be tidied: ${(error as Error).message}`);
+      warn(`A user's list of sessions could not be tidied: ${asTokenizerError(error).message}`);
       return { stays: stays || kept === undefined, record };
     }
   }
@@ -160,7 +158,7 @@ export class UserIndex {
       await records.update(userKey(user), deadline, tidy, record);
       await sessions.finish(userKey(user), victims, deadline);
     } catch (error) {
-      warn(`A user's list of sessions could not be tidied after a sign-in: ${(error as Error).message}`);
+      warn(`A user's list of sessions could not be tidied after a sign-in: ${asTokenizerError(error).message}`);
     }
   }
 
@@ -169,7 +167,7 @@ export class UserIndex {
     try {
       await this.#options.records.drop(userKey(user), new Set([handle]), deadline);
     } catch (error) {
-      this.#options.warn(`A session that is over is still listed: ${(error as Error).message}`);
+      this.#options.warn(`A session that is over is still listed: ${asTokenizerError(error).message}`);
     }
   }
 
@@ -197,7 +195,7 @@ export class UserIndex {
     } catch (error) {
       // Looked at already: what only tidies the list is done by the next one who looks.
       if (!live) throw error;
-      warn(`A user's list of sessions could not be tidied: ${(error as Error).message}`);
+      warn(`A user's list of sessions could not be tidied: ${asTokenizerError(error).message}`);
     }
     return live ?? [];
   }
@@ -236,35 +234,6 @@ export class UserIndex {
   #until(end: number, maxAge: number | undefined): number {
     return end + CLOCKS_DIFFER + Math.max(this.#options.lifetime.idle(maxAge), MINUTE);
   }
-}
-
-/** Ours, and not to be ended. */
-export function activeBy(keyIds: KeyIds): (handle: Handle) => boolean {
-  return ({ ending, by }) => !ending && keyIds.includes(by);
-}
-
-/** Ours, and to be ended. */
-export function endingBy(keyIds: KeyIds): (handle: Handle) => boolean {
-  return ({ ending, by }) => ending === true && keyIds.includes(by);
-}
-
-/** Marks those that are to be ended. */
-export function marked(handles: readonly Handle[], ids: ReadonlySet<string>): readonly Handle[] {
-  if (ids.size === 0) return handles;
-  return handles.map((handle) => (ids.has(handle.id) ? { ...handle, ending: true } : handle));
-}
-
-/** With the session's own handle as it should be: there, by the present key, and not noted as missing. */
-export function withOwn(handles: readonly Handle[], { key, signIn }: SignedIn, by: string): readonly Handle[] {
-  const own = { id: signIn.handle, key, by };
-  const listed = handles.find(({ id }) => id === own.id);
-  if (!listed) return [...handles, own];
-  if (!listed.missing && listed.by === by) return handles;
-  return handles.map((handle) => (handle === listed ? own : handle));
-}
-
-function missingOf(handles: readonly Handle[], found: ReadonlyMap<string, unknown>): ReadonlySet<string> {
-  return new Set(handles.flatMap(({ id }) => (found.has(id) ? [] : [id])));
 }
 
 function covers({ expires }: StoredUserRecord, end: number): boolean {

@@ -38,6 +38,17 @@ export interface SignIn {
   readonly endings: number;
 }
 
+/** A signed-in session, as far as its user's record goes. */
+export interface SignedIn {
+  /** The key that it is stored under. */
+  readonly key: string;
+  readonly signIn: SignIn;
+  readonly maxAge: number | undefined;
+}
+
+/** The ids of the installation's keys. */
+export type KeyIds = readonly [present: string, ...older: string[]];
+
 /**
  * - `listed`: the user's record has its handle.
  * - `ended`: its handle is marked, or all sessions were ended since its sign-in.
@@ -82,6 +93,36 @@ export function withMissing(handles: readonly Handle[], missing: ReadonlySet<str
   return handles
     .filter((handle) => !(missing.has(handle.id) && handle.missing))
     .map((handle) => (missing.has(handle.id) ? { ...handle, missing: true } : handle));
+}
+
+/** Ours, and not to be ended. */
+export function activeBy(keyIds: KeyIds): (handle: Handle) => boolean {
+  return ({ ending, by }) => !ending && keyIds.includes(by);
+}
+
+/** Ours, and to be ended. */
+export function endingBy(keyIds: KeyIds): (handle: Handle) => boolean {
+  return ({ ending, by }) => ending === true && keyIds.includes(by);
+}
+
+/** Marks those that are to be ended. */
+export function marked(handles: readonly Handle[], ids: ReadonlySet<string>): readonly Handle[] {
+  if (ids.size === 0) return handles;
+  return handles.map((handle) => (ids.has(handle.id) ? { ...handle, ending: true } : handle));
+}
+
+/** With the session's own handle as it should be: there, by the present key, and not noted as missing. */
+export function withOwn(handles: readonly Handle[], { key, signIn }: SignedIn, by: string): readonly Handle[] {
+  const own = { id: signIn.handle, key, by };
+  const listed = handles.find(({ id }) => id === own.id);
+  if (!listed) return [...handles, own];
+  if (!listed.missing && listed.by === by) return handles;
+  return handles.map((handle) => (handle === listed ? own : handle));
+}
+
+/** Those that were not found. */
+export function missingOf(handles: readonly Handle[], found: ReadonlyMap<string, unknown>): ReadonlySet<string> {
+  return new Set(handles.flatMap(({ id }) => (found.has(id) ? [] : [id])));
 }
 
 export function encodeUser({ name, endings, handles }: UserRecord): string {

@@ -2,7 +2,7 @@
 import type { Backend, Entry, Expected, StoredRecord } from "../../../../lib/backends/backend.js";
 import { type Assembly, assemble } from "../../../../lib/session/assembly.js";
 import { RecordCodec } from "../../../../lib/session/record.js";
-import type { KeyIds } from "../../../../lib/session/users/user-index.js";
+import type { KeyIds } from "../../../../lib/session/users/user-record.js";
 import { MINUTE } from "./scenarios.js";
 import type { SimulatedStore } from "./store.js";
 import type { Task } from "./task.js";

@@ -1,7 +1,7 @@
 /** The scheduler of a simulation: which call goes on, fails or is lost; when processes die, records vanish and time jumps. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { jest } from "@jest/globals";
-import type { KeyIds } from "../../../../lib/session/users/user-index.js";
+import type { KeyIds } from "../../../../lib/session/users/user-record.js";
 import type { Users } from "../../../../lib/session/users/users.js";
 import { USER_PREFIX } from "../../../../lib/session-id.js";
 import { Calls } from "./calls.js";

@@ -1,0 +1,117 @@
+/** Loads sessions, and moves their ends when that is due. */
+import type { Backend } from "../backends/backend.js";
+import type { Deadline } from "../deadline.js";
+import { emit } from "../events.js";
+import { shortName, storageKey } from "../session-id.js";
+import type { Lifetime } from "./lifetime.js";
+import type { Operations } from "./operations.js";
+import { inspectHead, type RecordCodec } from "./record.js";
+import { Renewal, type Renewed } from "./renewal.js";
+import type { Snapshot } from "./snapshot.js";
+import type { UserIndex } from "./users/user-index.js";
+import type { KeyIds } from "./users/user-record.js";
+
+/** What needs the installation's keys, which take a moment to derive. */
+export interface SessionKeys {
+  readonly codec: RecordCodec;
+  readonly ids: KeyIds;
+}
+
+export interface LoaderOptions {
+  readonly backend: Backend;
+  readonly operations: Operations;
+  readonly keys: Promise<SessionKeys>;
+  readonly lifetime: Lifetime;
+  readonly users: UserIndex;
+  readonly warn: (message: string) => void;
+}
+
+/** A session as it was loaded. */
+export interface LoadedSession {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly snapshot: Snapshot;
+}
+
+/** Most unreadable sessions that are remembered as reported. */
+const REPORTED = 1000;
+
+export class SessionLoader {
+  readonly #options: LoaderOptions;
+  readonly #renewal: Renewal;
+  readonly #reported = new Set<string>();
+
+  constructor(options: LoaderOptions) {
+    this.#options = options;
+    this.#renewal = new Renewal(options);
+  }
+
+  /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
+  async load(sid: string): Promise<LoadedSession | undefined> {
+    const start = performance.now();
+    const key = storageKey(sid);
+    const loaded = await this.#options.operations.within((deadline) => this.#load(sid, key, deadline));
+    emit("load", () => ({
+      session: shortName(key),
+      found: loaded !== undefined,
+      milliseconds: performance.now() - start,
+    }));
+    return loaded;
+  }
+
+  /** Whether a record is there that could not be read. It counts as ended; with the right keys it may be read again. */
+  isUnreadable(sid: string): boolean {
+    return this.#reported.has(storageKey(sid));
+  }
+
+  /**
+   * Moves the end when that is due, also of a session that others have written since, or that is not known at all.
+   *
+   * @param snapshot what the application's object knows of it
+   */
+  async touch(sid: string, snapshot: Snapshot | undefined): Promise<void> {
+    const key = storageKey(sid);
+    await this.#options.operations.within(async (deadline) => {
+      const isMoved = snapshot && (await this.#renew(key, snapshot, deadline));
+      if (isMoved) return;
+      // Not as this object knows it, or not known: whoever wrote it last may have given it another lifetime.
+      const stored = await this.#stored(key, deadline);
+      if (stored) await this.#renew(key, stored, deadline);
+    });
+  }
+
+  async #load(sid: string, key: string, deadline: Deadline): Promise<LoadedSession | undefined> {
+    const { backend, keys, lifetime } = this.#options;
+    const stored = await deadline.race(backend.read(key));
+    const { codec, ids } = await keys;
+    const record = stored && codec.decode(sid, stored.value);
+    if (stored && !record) this.#reportDamaged(key);
+    if (!stored || !record || lifetime.isOver(record.head, stored.expires)) return undefined;
+    const { head, text, fields } = record;
+    const { version, expires } = stored;
+    const hasOlderKey = head.signIn !== undefined && head.signIn.by !== ids[0];
+    const stale = record.stale || hasOlderKey || !lifetime.isStamped(head);
+    const { username } = fields;
+    const snapshot: Snapshot = { text, maxAge: head.maxAge, username, head, version, expires, stale, isGone: false };
+    const { isEnded } = await this.#renewal.renew(key, snapshot, deadline);
+    return isEnded ? undefined : { fields, snapshot };
+  }
+
+  /** Answers whether nothing is left to be done. */
+  async #renew(key: string, session: Renewed, deadline: Deadline): Promise<boolean> {
+    const { isEnded, touched } = await this.#renewal.renew(key, session, deadline);
+    return isEnded || touched === undefined || (await touched);
+  }
+
+  async #stored(key: string, deadline: Deadline): Promise<Renewed | undefined> {
+    const stored = await deadline.race(this.#options.backend.read(key));
+    const head = stored && inspectHead(stored.value);
+    return stored && head && { head, maxAge: head.maxAge, version: stored.version, expires: stored.expires };
+  }
+
+  #reportDamaged(key: string): void {
+    if (this.#reported.has(key)) return;
+    if (this.#reported.size >= REPORTED) this.#reported.clear();
+    this.#reported.add(key);
+    this.#options.warn(`Session ${shortName(key)} cannot be read (damaged, or sealed otherwise): it counts as ended.`);
+  }
+}
