@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/global
 import { sealWith } from "../../lib/credentials/envelope.js";
 import { makeKeyring } from "../../lib/credentials/keyring.js";
 import { storageKey } from "../../lib/session-id.js";
-import { type App, cookiesOf, MINUTE, startApp, type Visitor } from "../support/app.js";
+import { type App, Clock, cookiesOf, MINUTE, startApp, type Visitor } from "../support/app.js";
 import { encodings } from "../support/encodings.js";
 import { onEveryBackend } from "../support/places.js";
 import { changeStored, countBackendCalls, everythingStored, readStored } from "../support/stored.js";
@@ -23,10 +23,12 @@ onEveryBackend((places) => {
   let app: App;
   let after: App;
   let ending: App;
+  let longer: App;
 
   beforeAll(async () => {
     const settings = { ...(await places.next()), salt: SALT, cookie: { secret: SECRET } };
-    [before, app, after, ending] = await Promise.all([
+    const clock = new Clock();
+    [before, app, after, ending, longer] = await Promise.all([
       startApp({ settings: { ...settings, safe_password: OLD } }),
       startApp({
         settings: { ...settings, safe_password: [NEW, OLD] },
@@ -39,7 +41,8 @@ onEveryBackend((places) => {
         },
       }),
       startApp({ settings: { ...settings, safe_password: NEW } }),
-      startApp({ settings: { ...settings, safe_password: NEW, absolute_timeout: 60 } }),
+      startApp({ settings: { ...settings, safe_password: NEW, absolute_timeout: 60 }, clock }),
+      startApp({ settings: { ...settings, safe_password: NEW, absolute_timeout: 600 }, clock }),
     ]);
   });
 
@@ -109,8 +112,9 @@ onEveryBackend((places) => {
       ending.clock.forward(5 * MINUTE - 1);
       expect(await opened(ada)).toEqual({ username: "ada", password: PASSWORD });
       ending.clock.forward(1);
-      expect((await ada.get("/")).status).toBe(200);
-      await expectSigningInAgain(ending, ada, TOLD);
+      // Also where the setting lets sessions live longer.
+      await expectSigningInAgain(longer, longer.visitor(ada.cookie), TOLD);
+      expect((await ending.visitor(ada.cookie).get("/session")).body).toEqual({ values: {}, ended: true });
     });
   });
 
