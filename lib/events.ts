@@ -26,7 +26,10 @@ export interface TokenizerEvents {
   "sign-out": { readonly session: string; readonly user: string | undefined };
   /** A user's sessions were ended by `sessions.users`; without `user` those of all. */
   revoke: { readonly user: string | undefined; readonly count: number };
-  /** A request was refused by `next(error)`: its session was not loaded, or not saved and the answer taken back. */
+  /**
+   * A session was not loaded, or not saved, and its request was refused by `next(error)`; or it was being answered by an
+   * error page already.
+   */
   refuse: { readonly code: TokenizerErrorCode | undefined };
 }
 

@@ -56,18 +56,21 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       if (error) return refuse(error, next);
       const session = unwatched(req, () => {
         exposeCredentials(req, sealer);
-        return new RequestSession({ req, res, engine, cookie, caching, serving, found });
+        const { removals } = store;
+        return new RequestSession({ req, res, engine, removals, cookie, caching, serving, found, warn });
       });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
-      req.signIn = async (credentials, options) => {
+      const signInNow = async (...[credentials, options]: Parameters<typeof req.signIn>) => {
         if (res.headersSent) throw tooLate();
         await signIn(req, signing, session.current, credentials, options);
         session.signedIn();
       };
-      req.signOut = async () => {
+      const signOutNow = async () => {
         await signOut(req, signing, session.current);
         session.signedOut();
       };
+      req.signIn = (credentials, options) => session.begin(signInNow(credentials, options));
+      req.signOut = () => session.begin(signOutNow());
       commitBeforeAnswer(res, session, (error) => refuse(error, next));
       next();
     });

@@ -15,6 +15,8 @@ export interface AnsweredSession {
   announce(): void;
   /** Headers go out before the session is saved, since the handler sends them by hand. */
   expose(): void;
+  /** The save failed, and the answer goes out all the same, without a cookie: it is an error page. */
+  giveUp(error: unknown): void;
 }
 
 /** The save failed. The answer was taken back, and somebody else answers with this error. */
@@ -47,6 +49,8 @@ export class Answer {
   #isAnnounced = false;
   #held: Array<() => unknown> = [];
   #isEndQueued = false;
+  /** It goes out without a save, which was tried. */
+  #isGivenUp = false;
   /** The head that the handler gave with `writeHead`, until the first byte. */
   #given: Head | undefined;
   #isSendingHead = false;
@@ -164,7 +168,7 @@ export class Answer {
   /** Whether there is a save to wait for. */
   #hold(send: () => unknown): boolean {
     this.#putGiven();
-    const saving = this.#session.save();
+    const saving = this.#isGivenUp ? undefined : this.#session.save();
     if (!saving) {
       this.#state = "sent";
       return false;
@@ -173,21 +177,34 @@ export class Answer {
     this.#state = "held";
     this.#wasHeld = true;
     this.#held = [send];
-    void this.#whenSaved(saving, headOf(this.#res));
+    void this.#whenSaved(saving, headOf(this.#res), this.#res.headersSent);
     this.#appearance.lookSent();
     this.#appearance.keepConnection();
     return true;
   }
 
-  async #whenSaved(saving: Promise<void>, head: Head): Promise<void> {
+  async #whenSaved(saving: Promise<void>, head: Head, isHeadOut: boolean): Promise<void> {
     try {
-      await saving;
-      // What the handler changed between its first byte and its end.
-      if (this.#isEndQueued) await this.#session.save();
+      await this.#saved(saving).catch((error) => this.#standAnyway(error, head, isHeadOut));
       this.#release(head);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  /** With what the handler changed between its first byte and its end. */
+  async #saved(saving: Promise<void>): Promise<void> {
+    await saving;
+    if (this.#isEndQueued) await this.#session.save();
+  }
+
+  /** An error page tells of a failure already and claims nothing. In its place would be Express's own. */
+  #standAnyway(error: unknown, { fields }: Head, isHeadOut: boolean): void {
+    const isOutage = error instanceof TokenizerError && error.status === 503;
+    if (isHeadOut || !isOutage || Number(fields.statusCode) < 500) throw error;
+    this.#isAnnounced = true;
+    this.#isGivenUp = true;
+    this.#session.giveUp(error);
   }
 
   #release(head: Head): void {

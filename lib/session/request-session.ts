@@ -2,10 +2,13 @@
 import type { Request, Response } from "express";
 import session, { type Session, type SessionData } from "express-session";
 import { TokenizerError } from "../errors.js";
+import { emit } from "../events.js";
 import { storageKey } from "../session-id.js";
+import { type Begun, begin, begunBy } from "./begun.js";
 import type { Caching } from "./caching.js";
 import type { Found, SessionCookie } from "./cookie.js";
 import type { SessionEngine } from "./engine.js";
+import type { Removals } from "./removals.js";
 import type { Serving } from "./serving.js";
 import { takenKeyIn } from "./snapshot.js";
 import { unwatched, wasSessionRead } from "./watch.js";
@@ -16,11 +19,13 @@ export interface RequestSessionParts {
   readonly req: Request;
   readonly res: Response;
   readonly engine: SessionEngine;
+  readonly removals: Removals;
   readonly cookie: SessionCookie;
   readonly caching: Caching;
   readonly serving: Serving;
   /** What the request's cookies named. */
   readonly found: Found;
+  readonly warn: (message: string) => void;
 }
 
 /**
@@ -29,11 +34,12 @@ export interface RequestSessionParts {
  */
 export class RequestSession {
   readonly #parts: RequestSessionParts;
+  /** When the request began. */
+  readonly #moment: number;
   /** The session that the request has by load, sign-in or sign-out, whatever the handler put into `req.session`. */
   #latest: LiveSession;
   /** What was ended by `req.session = null`, so that it is not ended again. */
   #endedId: string | undefined;
-  #isEndRefused = false;
   /** The application knows already that it put something else there: its error page is no second mistake. */
   #isMistakeTold = false;
   #isSignedOut = false;
@@ -45,6 +51,7 @@ export class RequestSession {
 
   constructor(parts: RequestSessionParts) {
     this.#parts = parts;
+    this.#moment = parts.removals.moment;
     this.#latest = parts.req.session;
   }
 
@@ -61,6 +68,18 @@ export class RequestSession {
     return this.#latest.id === sessionID ? this.#latest : undefined;
   }
 
+  /** Begins a sign-in or sign-out. The answer waits for it; whoever called may, too. */
+  begin(work: Promise<void>): Promise<void> {
+    const { req, res, warn } = this.#parts;
+    return begin(req, work, (error, begun) => {
+      // Once whoever waits for it has been told.
+      setImmediate(() => {
+        if (!begun.isTold && res.writableEnded)
+          warn(`A sign-in or sign-out failed after the answer: ${messageOf(error)}`);
+      });
+    });
+  }
+
   signedIn(): void {
     this.#latest = this.#parts.req.session;
   }
@@ -71,12 +90,21 @@ export class RequestSession {
   }
 
   /**
-   * Saves the session if there is something to save; ends it if the handler let go of it.
+   * Saves the session if there is something to save; ends it if the handler let go of it. What the request began with the
+   * store is waited for; what failed of that unknown to anybody, or after the handler answered, is a refusal.
    *
    * @returns nothing when there is nothing to do
    */
   save(): Promise<void> | undefined {
-    return this.#apart(() => this.#save());
+    return this.#apart(() => {
+      const begun = this.#begun;
+      return begun.some(isUnsettled) ? this.#saveAfter(begun) : this.#save();
+    });
+  }
+
+  /** The save failed, and the answer goes out all the same: an error page. */
+  giveUp(error: unknown): void {
+    emit("refuse", () => ({ code: error instanceof TokenizerError ? error.code : undefined }));
   }
 
   /** Headers go out before the session is saved. */
@@ -102,6 +130,22 @@ export class RequestSession {
     return unwatched(req, serving.within(work));
   }
 
+  get #begun(): readonly Begun[] {
+    const begun = begunBy(this.#parts.req);
+    const removal = this.#removal;
+    return removal ? [...begun, removal] : begun;
+  }
+
+  async #saveAfter(begun: readonly Begun[]): Promise<void> {
+    try {
+      for (const one of begun.filter(isUnsettled)) await one.over;
+    } finally {
+      for (const one of begun) one.isTold = true;
+    }
+    // What was begun meanwhile, by a callback say, is waited for, too.
+    await this.save();
+  }
+
   #save(): Promise<void> | undefined {
     const { req, engine, found } = this.#parts;
     const session: unknown = req.session;
@@ -112,7 +156,7 @@ export class RequestSession {
       return engine.commit(session);
     }
     if (!isNothing(session)) return this.#isMistakeTold ? undefined : Promise.reject(this.#mistake(session));
-    return this.#isOver ? undefined : this.#end(req.sessionID);
+    return this.#isOver || this.#isEndGivenUp ? undefined : this.#end(req.sessionID);
   }
 
   #putCookie(): void {
@@ -122,7 +166,7 @@ export class RequestSession {
     const current = isSession(session) ? session : undefined;
     const isSaved = current !== undefined && engine.isStored(current);
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
-    const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndRefused;
+    const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndGivenUp;
     if (isNew) {
       cookie.send(req, res, current.id, { found, isSaved });
       this.#announcedId = current.id;
@@ -145,8 +189,20 @@ export class RequestSession {
   /** Whether the session that the handler let go of is in no store. */
   get #isOver(): boolean {
     const { req, engine } = this.#parts;
-    if (this.#endedId === req.sessionID) return true;
-    return this.#latest.id === req.sessionID && !engine.isStored(this.#latest);
+    const removal = this.#removal;
+    const isRemoved = this.#endedId === req.sessionID || (removal?.isOver === true && removal.error === undefined);
+    return isRemoved || (this.#latest.id === req.sessionID && !engine.isStored(this.#latest));
+  }
+
+  /** The page tells of a failure: of this one, most likely, which `destroy` met before. It is not tried again. */
+  get #isEndGivenUp(): boolean {
+    return this.#parts.res.statusCode >= 500 && this.#removal?.error !== undefined;
+  }
+
+  /** Of the session that the request has, where somebody asked the store for it since the request began. */
+  get #removal(): Begun | undefined {
+    const { req, removals } = this.#parts;
+    return removals.since(this.#moment, req.sessionID);
   }
 
   #mistake(found: unknown): TokenizerError {
@@ -156,17 +212,18 @@ export class RequestSession {
   }
 
   async #end(id: string): Promise<void> {
-    const { res, engine } = this.#parts;
-    // A page that tells of a failure stands: most likely it tells of this one, which `destroy` or `signOut` met before.
-    const isErrorPage = res.statusCode >= 500;
-    try {
-      await engine.remove(storageKey(id));
-      this.#endedId = id;
-    } catch (error) {
-      if (!isErrorPage) throw error;
-      this.#isEndRefused = true;
-    }
+    await this.#parts.engine.remove(storageKey(id));
+    this.#endedId = id;
   }
+}
+
+/** Still under way, or failed unknown to anybody. */
+function isUnsettled({ isOver, isTold, error }: Begun): boolean {
+  return !isOver || (error !== undefined && !isTold);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function isNothing(value: unknown): value is null | undefined {

@@ -3,9 +3,11 @@ import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { storageKey } from "../session-id.js";
+import { Begun, note } from "./begun.js";
 import { cookieData } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
+import { Removals } from "./removals.js";
 import { isTaken } from "./snapshot.js";
 
 /** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
@@ -35,6 +37,8 @@ const ID_BYTES = 24;
  * Every error is a `TokenizerError`.
  */
 export class TokenStore extends ExpressStore {
+  /** @internal */
+  readonly removals = new Removals();
   readonly #parts: TokenStoreParts;
 
   private constructor(parts: TokenStoreParts) {
@@ -54,12 +58,14 @@ export class TokenStore extends ExpressStore {
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
   override set(sid: string, session: SessionData, callback?: (error?: unknown) => void): void {
-    this.#answer(this.#parts.engine.save(sid, session), callback);
+    this.#answer(this.#parts.engine.save(sid, session), undefined, callback);
   }
 
-  /** Removes the session; one that is missing is no error. */
+  /** Removes the session; one that is missing is no error. Answers of its requests that are under way wait for it. */
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
-    this.#answer(this.#parts.engine.remove(storageKey(sid)), callback);
+    const begun = new Begun(callback !== undefined);
+    this.removals.note(sid, begun);
+    this.#answer(this.#parts.engine.remove(storageKey(sid)), (error) => begun.settle(error), callback);
   }
 
   /**
@@ -75,7 +81,10 @@ export class TokenStore extends ExpressStore {
 
   /** Ends the session and puts a new one in its place. When the ending fails, nothing has changed. */
   override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
+    const begun = new Begun(true);
+    note(req, begun);
     settle(this.#parts.engine.remove(storageKey(req.sessionID)), (error) => {
+      begun.settle(error);
       if (!error) {
         this.generate(req);
         this.#parts.engine.saveWhenEmpty(req.session);
@@ -152,10 +161,16 @@ export class TokenStore extends ExpressStore {
     return data;
   }
 
-  #answer(work: Promise<unknown>, callback: ((error?: unknown) => void) | undefined): void {
+  #answer(
+    work: Promise<unknown>,
+    settled: ((error: unknown) => void) | undefined,
+    callback: ((error?: unknown) => void) | undefined,
+  ): void {
     settle(work, (error) => {
+      settled?.(error);
       if (callback) callback(error);
-      else if (error) this.#parts.warn(`A session was not saved or ended, and nobody was told: ${messageOf(error)}`);
+      else if (error)
+        this.#parts.warn(`A session was not saved or ended, by a call without callback: ${messageOf(error)}`);
     });
   }
 }

@@ -615,6 +615,38 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       expect(talk.received.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 503", "HTTP/1.1 200"]);
     });
 
+    test("an error page of the application's is none: it stands, though its own session is refused, without a cookie", async () => {
+      for (const page of ["custom", "slow", "file"] as const) {
+        const client = await answerWith({ release }, (req, _res, next) => {
+          change(req);
+          next(Object.assign(new Error("of the handler"), { status: 500 }));
+        });
+        backend.on("write", refuse);
+        const answer = await client.ask("/", { page });
+        expect(client.errors).toEqual([expect.objectContaining({ message: "of the handler" })]);
+        await expectErrorPage(client, answer, { page, expected: 500 });
+        expect(client.sockets.size).toBe(1);
+      }
+    });
+
+    test("a page of another status is one, and so is any where the session is the application's mistake", async () => {
+      const failures: Array<[status: number, values: object, expected: number]> = [
+        [404, {}, 503],
+        [500, { seen: 1n }, 500],
+      ];
+      for (const [status, values, expected] of failures) {
+        const client = await answerWith({ release }, (req, _res, next) => {
+          change(req);
+          Object.assign(req.session, values);
+          next(Object.assign(new Error("of the handler"), { status }));
+        });
+        backend.on("write", refuse);
+        // Express's own: the application's error handler has had its turn.
+        expect((await client.ask("/", { page: "custom" })).status).toBe(expected);
+        expect(client.errors).toHaveLength(1);
+      }
+    });
+
     test("leaves headers alone that stood before the sessions came", async () => {
       const before: RequestHandler = (_req, res, next) => {
         res.cookie("theirs", "1").set({ "X-Theirs": "theirs", Vary: "Origin" });

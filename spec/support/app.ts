@@ -53,7 +53,7 @@ export interface App {
   /** Each line that was logged. */
   readonly log: readonly string[];
   /** Each error that reached the error handler. */
-  readonly errors: readonly unknown[];
+  readonly errors: unknown[];
   visitor(cookie?: string): Visitor;
   /** Every byte that the folder holds. */
   bytes(): Buffer;

@@ -1,5 +1,6 @@
-/** The real local backend, with trouble on demand. */
+/** A real backend, with trouble on demand. */
 import { jest } from "@jest/globals";
+import type { Backend } from "../../lib/backends/backend.js";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 
 type Call = "read" | "write" | "touch" | "remove";
@@ -40,14 +41,15 @@ export class Gate {
   }
 }
 
-/** Every local backend of the spec file that made it. */
+/** Every backend of that kind, of the spec file that made it. */
 export class FailingBackend {
   /** How often each was called. */
   readonly calls: Record<Call, number> = { read: 0, write: 0, touch: 0, remove: 0 };
   readonly #trouble = new Map<Call, Trouble>();
 
-  constructor() {
-    for (const call of CALLS) this.#wrap(call);
+  /** @param prototype of the backends; default: the local one */
+  constructor(prototype: Backend = LocalBackend.prototype) {
+    for (const call of CALLS) this.#wrap(prototype, call);
   }
 
   /** From now on this happens first. */
@@ -61,14 +63,14 @@ export class FailingBackend {
     for (const call of CALLS) this.calls[call] = 0;
   }
 
-  #wrap(call: Call): void {
+  #wrap(prototype: Backend, call: Call): void {
     const backend = this;
-    const work: (...args: never[]) => Promise<unknown> = LocalBackend.prototype[call];
-    async function troubled(this: LocalBackend, ...args: never[]) {
+    const work: (...args: never[]) => Promise<unknown> = prototype[call];
+    async function troubled(this: Backend, ...args: never[]) {
       backend.calls[call]++;
       await backend.#trouble.get(call)?.();
       return Reflect.apply(work, this, args);
     }
-    jest.spyOn(LocalBackend.prototype, call).mockImplementation(troubled as never);
+    jest.spyOn(prototype, call).mockImplementation(troubled as never);
   }
 }
