@@ -1,7 +1,7 @@
 /** Settings in, middleware out: makes the parts and joins them. */
 import type { RequestHandler } from "express";
 import type { CookieOptions } from "express-session";
-import { type BackendsInCode, makeBackend } from "./backends/open.js";
+import { type BackendOptions, type BackendsInCode, makeBackend } from "./backends/open.js";
 import { type Keyring, makeKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
 import { TokenizerError } from "./errors.js";
@@ -39,6 +39,7 @@ export interface Tokenizer extends RequestHandler {
   close(): Promise<void>;
 }
 
+const KILOBYTE = 1024;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const PRUNE_INTERVAL = MINUTE;
@@ -70,10 +71,10 @@ function nowOf(clock: TokenizerOptions["clock"]): () => number {
 }
 
 /** The same from settings that are loaded already, with the parts that the command line works with. */
-export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: Surroundings) {
+export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, create }: Surroundings) {
   const { tokenizer: section } = settings;
   const storeTimeout = section.store_timeout * SECOND;
-  const backend = makeBackend(settings, { now, timeout: storeTimeout, warn }, inCode);
+  const backend = makeBackend(settings, { now, timeout: storeTimeout, warn }, { inCode, create });
   const installation = deriveKeys(settings);
   const keys = installation.then(({ keyring, ids }) => {
     return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
@@ -85,6 +86,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: S
     absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
     touchInterval: section.touch_interval * SECOND,
     storeTimeout,
+    maxSessionBytes: section.max_session_kb * KILOBYTE,
     limit: section.sessions_per_user,
     cookie: cookieOptions(settings),
     cookieMark: cookieMark(section.cookie),
@@ -127,11 +129,10 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode }: S
   return { sessions, engine, listing };
 }
 
-interface Surroundings {
+interface Surroundings extends BackendOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly warn: (message: string) => void;
-  readonly inCode?: BackendsInCode;
 }
 
 /**

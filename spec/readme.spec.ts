@@ -10,6 +10,7 @@ import { main } from "../lib/cli/main.js";
 import { loadSettings } from "../lib/settings/load.js";
 import { type Tokenizer, tokenizer } from "../lib/tokenizer.js";
 import { freePort } from "./support/free-port.mjs";
+import { lastingFolder } from "./support/lasting-folder.js";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -119,7 +120,7 @@ describe("README", () => {
   });
 
   test("what its commands print is what they print", async () => {
-    const path = join(folder, "command-line-tokens");
+    const path = join(lastingFolder(), "tokens");
     const file = join(folder, "command-line.yml");
     const settings = block("yaml").replace("path: tokens", `path: ${path}`).replace("…", "x".repeat(32));
     writeFileSync(file, settings, { mode: 0o600 });

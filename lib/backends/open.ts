@@ -17,18 +17,28 @@ export interface BackendsInCode {
   readonly redis?: RedisInCode | undefined;
 }
 
+export interface BackendOptions {
+  readonly inCode?: BackendsInCode | undefined;
+  /** Whether a place that is missing is made, where the backend can do that. Default: yes. */
+  readonly create?: boolean | undefined;
+}
+
 /**
  * Makes the backend; reaching it is its own `open`.
  *
  * @throws TokenizerError `SETTINGS_INVALID` for what is given in code and cannot be used
  */
-export function makeBackend(settings: LoadedSettings, context: BackendContext, inCode: BackendsInCode = {}): Backend {
+export function makeBackend(
+  settings: LoadedSettings,
+  context: BackendContext,
+  { inCode, create }: BackendOptions = {},
+): Backend {
   const { tokenizer: section } = settings;
   switch (section.type) {
     case "local":
-      return new LocalBackend({ path: section.path }, context);
+      return new LocalBackend({ path: section.path, create }, context);
     case "redis":
-      return new RedisBackend({ ...section, ...inCode.redis }, context);
+      return new RedisBackend({ ...section, ...inCode?.redis }, context);
     case "dynamodb":
       return new DynamodbBackend({ ...section, table: section.table ?? "" }, context);
     case "module":

@@ -1,6 +1,9 @@
 /** `check`: the settings in force, and whether and how fast the backend does all that the application asks of it. */
+
+import { type Trial, trialOf } from "../backends/local/trial.js";
 import { reasonOf } from "../backends/module/factory.js";
 import { makeBackend } from "../backends/open.js";
+import type { LoadedSettings } from "../settings/load.js";
 import { type Command, type Io, jsonOption, readSettings, settingsOption, warner, withTable } from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
 import { type Row, settingsInForce } from "./settings-in-force.js";
@@ -18,7 +21,8 @@ export const check: Command = {
   summary: "check the settings, and the store that they name",
   description: `Checks the settings and prints those in force; of secrets it says only whether they are set. Then it reaches the
 store, writes, reads, touches and removes a record of its own ${ROUNDS} times, and reads a page of the list of all records.
-So every permission that the application needs is tried, and one that is missing is named. Sessions are not touched.
+So every permission that the application needs is tried, and one that is missing is named. Sessions are not touched,
+and a local store that is not there yet is not made: it is tried in a folder beside it, which is removed again.
 What is weak in the settings is warned of, and a DynamoDB table whose TTL is off, if whoever runs this may ask for that
 (dynamodb:DescribeTimeToLive; the application need not).
 
@@ -41,7 +45,9 @@ The exit code is 0 when all of that works, also with warnings.`,
     if (!values.json) printSettings(rows, io);
 
     const timeout = settings.tokenizer.store_timeout * 1000;
-    const timings = await measure(makeBackend(settings, { now: Date.now, timeout, warn }), io);
+    const timings = await tried(settings, (what) =>
+      measure(makeBackend(what, { now: Date.now, timeout, warn }, { create: what !== settings }), io),
+    );
     if (settings.tokenizer.type === "module") tellCauses(timings);
     if (settings.tokenizer.type === "dynamodb" && timings.every(isFine)) {
       const weakness = await ttlWeakness(withTable(settings.tokenizer), timeout);
@@ -53,6 +59,33 @@ The exit code is 0 when all of that works, also with warnings.`,
     return timings.every(isFine) ? 0 : 1;
   },
 };
+
+/**
+ * Tries what the settings name. A local store that is not there yet is not made, least of all by another user than the
+ * application's: another one is tried in its place, and removed again.
+ */
+async function tried(
+  settings: LoadedSettings,
+  measureIt: (settings: LoadedSettings) => Promise<readonly Timing[]>,
+): Promise<readonly Timing[]> {
+  const { tokenizer } = settings;
+  let trial: Trial | undefined;
+  try {
+    if (tokenizer.type === "local") trial = trialOf(tokenizer.path);
+  } catch (error) {
+    return [{ operation: "open", milliseconds: [], error: (error as Error).message }];
+  }
+  if (!trial) return measureIt(settings);
+  try {
+    const timings = await measureIt({ ...settings, tokenizer: { ...tokenizer, path: trial.path } });
+    for (const timing of timings) {
+      if (timing.error !== undefined) timing.error = timing.error.replaceAll(trial.path, tokenizer.path);
+    }
+    return timings;
+  } finally {
+    trial.remove();
+  }
+}
 
 /** Errors of somebody's own backend are kept back, as they may quote a session; here there is none. */
 function tellCauses(timings: readonly Timing[]): void {

@@ -4,6 +4,8 @@ import { TokenizerError } from "../errors.js";
 import { type LoadedSettings, loadSettings } from "../settings/load.js";
 import type { TokenizerSettings } from "../settings/settings.js";
 import { makeTokenizer } from "../tokenizer.js";
+import { visible } from "../visible.js";
+import { placeOf } from "./place.js";
 
 /** What a command has of the world. */
 export interface Io {
@@ -82,7 +84,8 @@ export function readSettings({ settings: file }: Values, io: Io, warn = warner(i
 }
 
 /**
- * Works with the sessions of the settings; whatever happens, the backend is closed again.
+ * Works with the sessions of the settings; whatever happens, the backend is closed again. A store that is not there is
+ * not made: whoever looks in the wrong place must not find an empty one there.
  *
  * @throws TokenizerError
  */
@@ -91,13 +94,18 @@ export async function withSessions<T>(
   io: Io,
   work: (parts: Parts) => Promise<T>,
 ): Promise<T> {
-  const parts = makeTokenizer(settings, { now: Date.now, warn: warner(io) });
+  const parts = makeTokenizer(settings, { now: Date.now, warn: warner(io), create: false });
   try {
     await parts.sessions.ready;
     return await work(parts);
   } finally {
     await parts.sessions.close();
   }
+}
+
+/** What is told beside an answer that found nothing: it may be the wrong place. */
+export function lookedIn(settings: LoadedSettings, { env }: Io): string {
+  return `Looked in: ${visible(placeOf(settings, env))}`;
 }
 
 /**

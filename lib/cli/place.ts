@@ -1,6 +1,6 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
-import { resolve } from "node:path";
 import { type Endpoint, findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
+import { hasDatabase } from "../backends/local/folder.js";
 import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
 import { nameOf } from "../backends/redis/address.js";
@@ -11,7 +11,7 @@ export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): strin
   const { tokenizer: section } = settings;
   switch (section.type) {
     case "local":
-      return `the folder ${resolve(section.path)}`;
+      return `the folder ${section.path}${hasDatabase(section.path) ? "" : ", without sessions so far"}`;
     case "redis":
       return redisPlace(section);
     case "dynamodb":

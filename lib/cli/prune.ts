@@ -1,5 +1,5 @@
 /** `prune`: drops what has expired. */
-import { type Command, jsonOption, readSettings, settingsOption, withSessions } from "./command.js";
+import { type Command, jsonOption, lookedIn, readSettings, settingsOption, withSessions } from "./command.js";
 import { withProgress } from "./progress.js";
 import { counted } from "./text.js";
 
@@ -26,7 +26,7 @@ TTL do it themselves, the latter within days. With DynamoDB this reads the whole
     );
     if (values.json) io.print(JSON.stringify({ dropped }));
     else if (settings.tokenizer.type === "redis") io.print("Redis drops expired records by itself: nothing to do.");
-    else io.print(`${counted(dropped, "expired record")} dropped.`);
+    else io.print(`${counted(dropped, "expired record")} dropped.${dropped > 0 ? "" : ` ${lookedIn(settings, io)}`}`);
     return 0;
   },
 };

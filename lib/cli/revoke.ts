@@ -5,6 +5,7 @@ import {
   type Command,
   type Io,
   jsonOption,
+  lookedIn,
   type Parts,
   readSettings,
   settingsOption,
@@ -63,7 +64,7 @@ A session that is not there is a failure, exit code 1; a user who has none is no
     if (values.json) io.print(JSON.stringify({ ended }));
     else if (ended > 0) io.print(`${counted(ended, "session")} ended.`);
     if (ended > 0) return 0;
-    if (target.mustBe || !values.json) io.tell(target.none);
+    if (target.mustBe || !values.json) io.tell(`${target.none} ${lookedIn(settings, io)}`);
     return target.mustBe ? 1 : 0;
   },
 };
@@ -98,7 +99,7 @@ function ofId(id: string): Target {
   const what = isId ? `session ${id}` : "session of that id";
   return {
     what: `the ${what}`,
-    none: `There is no live ${what}. The ids of those there are: npx express-tokenizer sessions`,
+    none: `There is no live ${what}. The command sessions lists those there are.`,
     mustBe: true,
     end: async (parts, looked) => Number(isId && (await endSession(parts, id, looked))),
   };

@@ -5,6 +5,7 @@ import {
   type Command,
   type Io,
   jsonOption,
+  lookedIn,
   type Parts,
   readSettings,
   settingsOption,
@@ -52,7 +53,8 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
     const user = typeof values.user === "string" ? values.user : undefined;
     const asLines = values.json ? jsonLines : user === undefined ? tableOfAll : tableOfUser;
     let count = 0;
-    await withSessions(readSettings(values, io), io, (all) => {
+    const settings = readSettings(values, io);
+    await withSessions(settings, io, (all) => {
       const listed = user === undefined ? everybodys(all) : usersOwn(all, user);
       const lines = asLines(each(listed, () => count++));
       return withProgress(
@@ -62,7 +64,8 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
       );
     });
     if (count > 0 || values.json) return 0;
-    io.tell(user === undefined ? "There are no live sessions." : `${visible(user)} has no live session.`);
+    const none = user === undefined ? "There are no live sessions." : `${visible(user)} has no live session.`;
+    io.tell(`${none} ${lookedIn(settings, io)}`);
     return 0;
   },
 };

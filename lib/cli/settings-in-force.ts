@@ -29,6 +29,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("timeout", tokenizer.timeout, counted(tokenizer.timeout, "minute")),
     row("absolute_timeout", absolute, absolute === undefined ? "none" : counted(absolute, "minute")),
     row("sessions_per_user", tokenizer.sessions_per_user),
+    row("max_session_kb", tokenizer.max_session_kb, `${tokenizer.max_session_kb} KB`),
     row("touch_interval", tokenizer.touch_interval, counted(tokenizer.touch_interval, "second")),
     row("store_timeout", tokenizer.store_timeout, counted(tokenizer.store_timeout, "second")),
     row("cookie", { name, secure, same_site, path, domain: domain ?? null }, cookie),

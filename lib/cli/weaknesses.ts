@@ -1,5 +1,6 @@
 /** What the settings allow, and `check` advises against. Loading warns of weak secrets already. */
 import { findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
+import { temporaryFolderAbove } from "../settings/folder.js";
 import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 import { redisServers } from "./place.js";
@@ -7,10 +8,20 @@ import { redisServers } from "./place.js";
 export function weaknessesOf({ tokenizer, unused = [] }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
   return [
     ...unused.map((setting) => `${setting}.`),
+    ...ofLocal(tokenizer, env),
     ...ofRedis(tokenizer),
     ...ofDynamodb(tokenizer, env),
     ...ofCookie(tokenizer),
   ];
+}
+
+function ofLocal({ type, path }: TokenizerSettings, env: NodeJS.ProcessEnv): readonly string[] {
+  const above = type === "local" ? temporaryFolderAbove(path, env) : undefined;
+  return above === undefined
+    ? []
+    : [
+        `tokenizer.path is below ${above}, a temporary folder: the system removes what is there, at its next start at the latest. Leave tokenizer.path out (.tokens, beside the settings file), or name a folder that lasts.`,
+      ];
 }
 
 function ofRedis(settings: TokenizerSettings): readonly string[] {

@@ -20,6 +20,8 @@ export interface AssemblyOptions extends LifetimeOptions {
   readonly keys: Promise<SessionKeys>;
   /** What a load, a save or a removal may take in all. */
   readonly storeTimeout: number;
+  /** Of a session's record; a backend may keep less. */
+  readonly maxSessionBytes: number;
   /** How many sessions a user may have; the oldest gives way. */
   readonly limit: number;
   /** What `req.session.cookie` shows, beside the session's lifetime. */
@@ -31,7 +33,8 @@ export interface AssemblyOptions extends LifetimeOptions {
 
 export type Assembly = ReturnType<typeof assemble>;
 
-export function assemble({ backend, keys, storeTimeout, limit, cookie, cookieMark, warn, ...life }: AssemblyOptions) {
+export function assemble(options: AssemblyOptions) {
+  const { backend, keys, storeTimeout, maxSessionBytes, limit, cookie, cookieMark, warn, ...life } = options;
   const operations = new Operations(storeTimeout);
   const lifetime = new Lifetime(life);
   const keyIds = keys.then(({ ids }) => ids);
@@ -46,7 +49,8 @@ export function assemble({ backend, keys, storeTimeout, limit, cookie, cookieMar
     // Not at once: what a listener throws is no failed save.
     process.nextTick(() => store.emit(event, { session }));
   };
-  const engine = new SessionEngine({ backend, operations, keys, lifetime, users: index, cookieMark, notify, warn });
+  const parts = { backend, operations, keys, lifetime, users: index };
+  const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, notify, warn });
   const store: TokenStore = TokenStore.over({ engine, listing, cookie, warn });
   const users = Users.over({ index, revocation, operations, lifetime });
   return { engine, store, users, listing, lifetime, operations };

@@ -34,6 +34,8 @@ export type StoreEvent = "discard" | "uncommitted";
 
 export interface EngineOptions {
   readonly backend: Backend;
+  /** Of a record, unless the backend can keep less. */
+  readonly maxSessionBytes: number;
   readonly operations: Operations;
   readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;

@@ -105,17 +105,23 @@ export function textOf(session: object): string {
   return isTooDeep(text) ? refuse(fields) : text;
 }
 
+/** The longest record that is kept. */
+export interface SizeLimit {
+  readonly bytes: number;
+  /** `tokenizer.max_session_kb`; missing where the backend can keep no more. */
+  readonly setting?: string;
+}
+
 /**
- * Refuses what the backend could not keep, before it is sent.
+ * Refuses what must not or could not be kept, before it is sent.
  *
- * @param value the encoded record
+ * @param value the encoded record, or as much of it as there is so far
  * @param text the session's own fields
- * @param limit in bytes; none if missing
  * @throws TokenizerError `SESSION_TOO_LARGE`, naming the largest keys
  */
-export function refuseTooLarge(value: string, text: string, limit: number | undefined): void {
+export function refuseTooLarge(value: string, text: string, { bytes, setting }: SizeLimit): void {
   const size = Buffer.byteLength(value);
-  if (limit === undefined || size <= limit) return;
+  if (size <= bytes) return;
   const fields = Object.entries(JSON.parse(text) as Record<string, unknown>);
   const largest = fields
     .map(([key, field]) => ({ key, size: Buffer.byteLength(JSON.stringify(field)) }))
@@ -123,7 +129,7 @@ export function refuseTooLarge(value: string, text: string, limit: number | unde
     .slice(0, 3);
   throw new TokenizerError(
     "SESSION_TOO_LARGE",
-    `The session has ${inKilobytes(size)}, and the store keeps at most ${inKilobytes(limit)}. ` +
+    `The session has ${inKilobytes(size)}, and ${setting ?? "the store"} allows ${inKilobytes(bytes)}. ` +
       `Its largest keys: ${largest.map(({ key, size }) => `${keyName(key)} (${inKilobytes(size)})`).join(", ")}.`,
   );
 }

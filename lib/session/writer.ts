@@ -7,7 +7,7 @@ import { shortName } from "../session-id.js";
 import type { Lifetime } from "./lifetime.js";
 import { merge } from "./merge.js";
 import type { Shared } from "./queue.js";
-import { type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord } from "./record.js";
+import { type RecordCodec, type RecordHead, refuseTooLarge, type SessionRecord, type SizeLimit } from "./record.js";
 import { endNotMoved } from "./renewal.js";
 import {
   isSameMaxAge,
@@ -38,6 +38,8 @@ export interface Save {
 
 export interface WriterOptions {
   readonly backend: Backend;
+  /** Of a record, unless the backend can keep less. */
+  readonly maxSessionBytes: number;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
   readonly warn: (message: string) => void;
@@ -90,8 +92,10 @@ export class SessionWriter {
       if (life === undefined) return undefined;
       const { head, expires } = life;
       record = { ...record, head };
+      // Sealing what is far too large would hold the loop for nothing.
+      refuseTooLarge(record.text, record.text, this.#limit);
       const next = { value: codec.encode(sid, record), version: newVersion(), expires };
-      refuseTooLarge(next.value, record.text, backend.maxValueBytes);
+      refuseTooLarge(next.value, record.text, this.#limit);
       if (await deadline.race(backend.write(key, next, expected))) {
         shared.left = next;
         return snapshotAfter(state, record, next);
@@ -105,6 +109,14 @@ export class SessionWriter {
       await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
       await deadline.check();
     }
+  }
+
+  get #limit(): SizeLimit {
+    const { backend, maxSessionBytes } = this.#options;
+    const { maxValueBytes = Number.POSITIVE_INFINITY } = backend;
+    return maxValueBytes < maxSessionBytes
+      ? { bytes: maxValueBytes }
+      : { bytes: maxSessionBytes, setting: "tokenizer.max_session_kb" };
   }
 
   #made(head: RecordHead, expires: number): Life {

@@ -1,10 +1,9 @@
 /** Settings from a file or an object: read, checked, completed, frozen. */
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 import { FILE_VARIABLE, foreignVariables, type Reading, readEnvironment } from "./environment.js";
 import { describe, type Finding, onePerPlace, refuseAll, writePath, writePlace } from "./faults.js";
 import { readSettingsFile, type SettingsFile } from "./file.js";
+import { folderOf } from "./folder.js";
 import { misspelt } from "./nearest.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
@@ -14,7 +13,7 @@ import { misspeltAuthenticator, spaced, weak, worldReadable } from "./warnings.j
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
-  /** The settings file, absolute; missing when an object was given. A relative `module` is meant from its folder. */
+  /** The settings file, absolute; missing when an object was given. A relative `path` or `module` is meant from its folder. */
   readonly file?: string;
   /** What is set, and is for another type, each with why it changes nothing. Missing when there is nothing of the kind. */
   readonly unused?: readonly string[];
@@ -161,7 +160,7 @@ function findUnused({ tokenizer }: Draft, variables: ReadonlyMap<string, string>
 }
 
 function complete({ authenticator, tokenizer }: Draft, found: Pick<LoadedSettings, "file" | "unused">): LoadedSettings {
-  const path = tokenizer.path ?? join(tmpdir(), "tokens");
+  const path = folderOf(tokenizer.path as string | undefined, found.file);
   const settings = { authenticator, tokenizer: { ...tokenizer, path }, ...found };
   return deepFreeze(settings) as unknown as LoadedSettings;
 }

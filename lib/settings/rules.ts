@@ -1,6 +1,7 @@
 /** The rules that a schema cannot say: what must stand together, and what must not. */
 import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
+import { whyNotMeant } from "./folder.js";
 import { type Section, sectionOf } from "./plain.js";
 import { checkRedis } from "./redis-rules.js";
 import { findPlaceholders } from "./secrets.js";
@@ -148,6 +149,11 @@ function cookieKey(key: string, message: string): Finding {
   return { at: ["tokenizer", "cookie", key], message };
 }
 
+function checkFolder({ tokenizer: { type, path } }: Draft): readonly Finding[] {
+  const reason = type === "local" && typeof path === "string" ? whyNotMeant(path) : undefined;
+  return reason === undefined ? [] : [{ at: ["tokenizer", "path"], message: `found "${path}": ${reason}` }];
+}
+
 function refuseFolderInCloud({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {
   if (tokenizer.type !== "local" || tokenizer.cloud === false) {
     return [];
@@ -172,6 +178,7 @@ const RULES: readonly Rule[] = [
   requireSecret,
   refuseWeakSecrets,
   refuseFolderInCloud,
+  checkFolder,
   checkCookie,
   ({ tokenizer }) => checkRedis(tokenizer),
   requireTable,

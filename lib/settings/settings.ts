@@ -30,6 +30,8 @@ export interface TokenizerSettings {
   readonly absolute_timeout?: number;
   /** Live sessions that one user may have, a count up to 1000; the oldest gives way. Default 100. */
   readonly sessions_per_user: number;
+  /** Kilobytes (1,024 bytes) that one session may have, as it is stored. Default 400, about what DynamoDB can keep. */
+  readonly max_session_kb: number;
   /** What is sealed: the credentials alone, or the whole session. Default `credentials`. */
   readonly encrypt: "credentials" | "session";
   /** Seconds between two writes of an unchanged session's expiry, at least. Default 60. */
@@ -37,7 +39,7 @@ export interface TokenizerSettings {
   /** Seconds that the backend may take before the request fails with 503. Default 2. */
   readonly store_timeout: number;
   readonly cookie: CookieSettings;
-  /** `local`: the folder that sessions are kept in. Default: `tokens`, in the system's temporary folder. */
+  /** `local`: the folder that sessions are kept in, absolute. Default: `.tokens` beside the settings file, or in the working directory. */
   readonly path: string;
   /**
    * `redis`: `redis://user:password@host:port/database`, `rediss://` by TLS, `unix:///path` for a socket. When settings
@@ -189,6 +191,8 @@ type Complete<T> = { readonly [Key in keyof Required<T>]: SettingSchema };
 const MOST_MINUTES = 10 * 366 * 24 * 60;
 /** A timer of Node cannot be longer than 24.8 days; a request should not come near. */
 const MOST_STORE_SECONDS = 3600;
+/** Far above any session that makes sense: 64 MB. */
+const MOST_KILOBYTES = 65_536;
 
 const text = { type: "string", minLength: 1 } as const;
 const minutes = { type: "number", exclusiveMinimum: 0, maximum: MOST_MINUTES } as const;
@@ -304,6 +308,14 @@ const tokenizer: Complete<TokenizerSettings> = {
     default: 100,
     examples: [5],
   },
+  max_session_kb: {
+    description:
+      "The number of kilobytes that one session may have, as stored. Larger ones hold the event loop at each save",
+    type: "integer",
+    minimum: 1,
+    maximum: MOST_KILOBYTES,
+    default: 400,
+  },
   encrypt: {
     description: "What is sealed. credentials: those alone; session: the whole record",
     type: "string",
@@ -334,9 +346,9 @@ const tokenizer: Complete<TokenizerSettings> = {
     default: {},
   },
   path: {
-    description: "local: the folder that sessions are kept in. Without it: tokens, in the system's temporary folder",
+    description: "local: the folder that sessions are kept in, from the settings file. Without it: .tokens",
     ...text,
-    examples: ["/tmp/tokens"],
+    examples: ["/var/lib/my-app/tokens", "~/tokens"],
   },
   url: {
     description:

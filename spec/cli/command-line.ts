@@ -1,21 +1,14 @@
 /** The command line in this process, with what it printed and told. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll } from "@jest/globals";
 import type { Backend } from "../../lib/backends/backend.js";
 import { makeBackend } from "../../lib/backends/open.js";
 import type { Io } from "../../lib/cli/command.js";
 import { main } from "../../lib/cli/main.js";
 import { loadSettings } from "../../lib/settings/load.js";
 import { Clock, startApp } from "../support/app.js";
+import { lastingFolder } from "../support/lasting-folder.js";
 import type { Place } from "../support/places.js";
-
-const folders: string[] = [];
-
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
 
 /** Runs it; everything comes back as text. */
 export async function commandLine(argv: string[], env: NodeJS.ProcessEnv = {}, more: Partial<Io> = {}) {
@@ -73,9 +66,7 @@ export function terminal(answer: string) {
 
 /** A settings file of its own; answers its name. */
 export function settingsFile(tokenizer: object): string {
-  const folder = mkdtempSync(join(tmpdir(), "express-tokenizer-cli-"));
-  folders.push(folder);
-  const file = join(folder, "settings.yml");
+  const file = join(lastingFolder(), "settings.yml");
   // JSON is YAML.
   writeFileSync(
     file,

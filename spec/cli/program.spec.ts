@@ -5,14 +5,14 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { storageKey } from "../../lib/session-id.js";
-import { temporaryFolder } from "../support/app.js";
+import { lastingFolder } from "../support/lasting-folder.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
 import { appAt, backendOf, settingsFile } from "./command-line.js";
 
 // The program itself: `npm test` has built it.
 
 const BIN = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
-const local = () => ({ type: "local", path: `${temporaryFolder()}/tokens` }) as const;
+const local = () => ({ type: "local", path: `${lastingFolder()}/tokens` }) as const;
 
 function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {

@@ -19,9 +19,9 @@ onEveryBackend((places) => {
     const prune = await fill(await places.next(), [-1, 60_000, -1, -1]);
     const isRedis = places.name === "redis";
     const nothing = "Redis drops expired records by itself: nothing to do.";
-    const said = (stdout: string) => ({ code: 0, stdout: isRedis ? nothing : stdout, stderr: "" });
+    const said = (stdout: unknown) => ({ code: 0, stdout: isRedis ? nothing : stdout, stderr: "" });
     expect(await prune()).toEqual(said("3 expired records dropped."));
-    expect(await prune()).toEqual(said("0 expired records dropped."));
+    expect(await prune()).toEqual(said(expect.stringContaining("0 expired records dropped. Looked in: ")));
   });
 
   test("--json tells the number", async () => {

@@ -55,11 +55,15 @@ onEveryBackend((places) => {
   test("none: an empty array; without --json nothing is printed, and it is told", async () => {
     const { run } = await appAt(await places.next());
     expect(await run(["sessions", "--json"])).toEqual({ code: 0, stdout: "[]", stderr: "" });
-    expect(await run(["sessions"])).toEqual({ code: 0, stdout: "", stderr: "There are no live sessions." });
+    expect(await run(["sessions"])).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: expect.stringMatching(/^There are no live sessions\. Looked in: \S+ .+$/),
+    });
     expect(await run(["sessions", "--user", "ada"])).toEqual({
       code: 0,
       stdout: "",
-      stderr: "ada has no live session.",
+      stderr: expect.stringContaining("ada has no live session. Looked in: "),
     });
   });
 });
@@ -110,7 +114,9 @@ test("names and labels draw nothing on the terminal; in JSON they are what they 
   expect(JSON.parse((await run(["sessions", "--user", name, "--json"])).stdout)).toEqual([
     expect.objectContaining({ user: name, label }),
   ]);
-  expect((await run(["sessions", "--user", "\u001b[2J"])).stderr).toBe("\\u001b[2J has no live session.");
+  expect((await run(["sessions", "--user", "\u001b[2J"])).stderr).toBe(
+    `\\u001b[2J has no live session. Looked in: the folder ${app.path}`,
+  );
 });
 
 test("a label that a form sent twice is one text", async () => {

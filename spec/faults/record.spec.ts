@@ -147,34 +147,34 @@ onEveryBackend((places) => {
 
     const large = { basket: "x".repeat(500 * KB) };
 
-    test("29: over the engine's limit, of 400 KB", async () => {
-      // DynamoDB's own. The others have none that a session could meet, so they are given one.
-      Object.defineProperty(places.prototype, "maxValueBytes", { value: 399 * KB, configurable: true });
-      try {
-        const bodies = await expectRefused(await signedIn(app), (visitor) => visitor.post("/set", large));
-        const message = expect.stringMatching(/keeps at most 399\.0 KB\. Its largest keys: basket \(500\.0 KB\)/);
-        expect(bodies).toEqual(Array(2).fill({ code: "SESSION_TOO_LARGE", message }));
-      } finally {
-        Reflect.deleteProperty(places.prototype, "maxValueBytes");
-      }
+    test("29: over the limit, of 400 KB: DynamoDB's own, and max_session_kb everywhere", async () => {
+      const bodies = await expectRefused(await signedIn(app), (visitor) => visitor.post("/set", large));
+      const limit =
+        places.name === "dynamodb" ? "the store allows 399.0 KB" : "tokenizer.max_session_kb allows 400.0 KB";
+      const message = expect.stringContaining(`and ${limit}. Its largest keys: basket (500.0 KB)`);
+      expect(bodies).toEqual(Array(2).fill({ code: "SESSION_TOO_LARGE", message }));
     });
 
-    test("29: over the engine's limit, by a key that would draw on the terminal or fill the log: escaped and cut", async () => {
-      Object.defineProperty(places.prototype, "maxValueBytes", { value: 399 * KB, configurable: true });
-      try {
-        const key = `größte\r\n\u001b]0;pwned\u0007${"y".repeat(10_000)}`;
-        const { body } = await app.visitor().post("/set", { small: 1, [key]: large.basket });
-        expect(body.message).toMatch(
-          /Its largest keys: "größte\\r\\n\\u001b\]0;pwned\\u0007y{42}…" \(500\.0 KB\), small/,
-        );
-      } finally {
-        Reflect.deleteProperty(places.prototype, "maxValueBytes");
-      }
+    test("29: over the limit, by a key that would draw on the terminal or fill the log: escaped and cut", async () => {
+      const key = `größte\r\n\u001b]0;pwned\u0007${"y".repeat(10_000)}`;
+      const { body } = await app.visitor().post("/set", { small: 1, [key]: large.basket });
+      expect(body.message).toMatch(
+        /Its largest keys: "größte\\r\\n\\u001b\]0;pwned\\u0007y{42}…" \(500\.0 KB\), small/,
+      );
     });
 
-    test("29: below the engine's limit: kept whole", async () => {
+    test("29: over the limit by what two writers put together: the second one is refused, and what was stored is kept", async () => {
       const ada = await signedIn(app);
-      const basket = places.name === "dynamodb" ? "x".repeat(390 * KB) : large.basket;
+      const half = "x".repeat(250 * KB);
+      const [one, two] = await Promise.all([ada.post("/set", { one: half }), ada.post("/set", { two: half })]);
+      expect([one.status, two.status].sort()).toEqual([204, 500]);
+      const { values } = (await ada.get("/session")).body;
+      expect(Object.keys(values).sort()).toEqual([one.status === 204 ? "one" : "two", "username"]);
+    });
+
+    test("29: below the limit: kept whole", async () => {
+      const ada = await signedIn(app);
+      const basket = "x".repeat(390 * KB);
       expect((await ada.post("/set", { basket })).status).toBe(204);
       const { values, opened } = (await ada.get("/session")).body;
       expect([values.basket === basket, opened]).toEqual([true, { username: "ada", password: PASSWORD }]);

@@ -190,6 +190,7 @@ function sessionsOn(backend: Backend, { limit, isSealed }: Pick<Plan, "limit" | 
     timeout: 20 * MINUTE,
     touchInterval: MINUTE,
     storeTimeout: MINUTE,
+    maxSessionBytes: 400 * 1024,
   });
 }
 

@@ -1,6 +1,7 @@
 // Runs local backends outside of jest: as a child process, which is told what to do by messages, or as a worker thread.
 // It is plain JavaScript on dist, so that neither needs a compiler.
 import { readdirSync, readlinkSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
 const before = process.eventNames();
@@ -12,7 +13,9 @@ const { path, engine, timeout = 60_000 } = options;
 const far = Date.now() + 3_600_000;
 let versions = 0;
 const newVersion = () => `${process.pid}-${options.name ?? ""}-${versions++}`;
-const make = () => new LocalBackend({ path, engine }, { now: Date.now, timeout, warn() {} });
+const warn = (warned) => process.send?.({ warned });
+const make = () => new LocalBackend({ path, engine }, { now: Date.now, timeout, warn });
+let work;
 
 // What is loaded later could not be read any more by another user.
 await loadEngine(engine);
@@ -54,6 +57,50 @@ const tasks = {
       await backend.write(`${name}-${count}`, { value, version: newVersion(), expires: far }, "absent");
       writeSync(1, `${count}\n`);
     }
+  },
+
+  /** Goes on writing records of its own, every few milliseconds, and tells each that was acknowledged, or refused. */
+  async work() {
+    work = { isOver: false };
+    const mine = work;
+    mine.done = (async () => {
+      for (; !mine.isOver; await sleep(2)) {
+        const key = newVersion();
+        const value = `${key} ${"x".repeat(500)}`;
+        await backend.write(key, { value, version: key, expires: far }, "absent").then(
+          (isWritten) => process.send({ acknowledged: isWritten ? key : undefined }),
+          ({ message }) => process.send({ refused: message }),
+        );
+      }
+    })();
+  },
+
+  async rest() {
+    if (work) work.isOver = true;
+    await work?.done;
+  },
+
+  /** Which of these records are not there, and what SQLite's own check of the file says. */
+  async missing({ keys }) {
+    const missing = [];
+    for (const key of keys) if (!(await backend.read(key))) missing.push(key);
+    const database = (await loadEngine(engine))(`${path}/sessions.db`);
+    const { integrity_check } = database.prepare("PRAGMA integrity_check").get();
+    database.close();
+    return { missing, check: integrity_check };
+  },
+
+  /** Makes a backup, as SQLite does. */
+  async backUp({ to }) {
+    const database = (await loadEngine(engine))(`${path}/sessions.db`);
+    database.exec(`VACUUM INTO '${to}'`);
+    database.close();
+  },
+
+  /** Has the file open as another program would, and reads it. In a transaction, so that the log cannot be moved. */
+  async browse({ inTransaction = false }) {
+    globalThis.browsed = (await loadEngine(engine))(`${path}/sessions.db`);
+    globalThis.browsed.exec(`${inTransaction ? "BEGIN;" : ""} SELECT count(*) FROM records`);
   },
 
   /** Fills the disk, closes, and tells how that ended. */

@@ -36,15 +36,34 @@ interface Answer {
   error?: Told;
 }
 
+interface News {
+  acknowledged?: string;
+  refused?: string;
+  warned?: string;
+}
+
 /** A process of its own with a local backend. */
 export class LocalProcess {
   readonly child: ChildProcess;
+  /** The keys of what the task `work` wrote, and why it could not. */
+  readonly acknowledged: string[] = [];
+  readonly refused: string[] = [];
+  /** What the backend warned of, and how much was acknowledged before the last of it. */
+  readonly warnings: string[] = [];
+  acknowledgedBefore = 0;
   #id = 0;
 
   private constructor(child: ChildProcess) {
     this.child = child;
     // As many tasks as a spec likes may wait at once.
     child.setMaxListeners(0);
+    child.on("message", ({ acknowledged, refused, warned }: News) => {
+      if (acknowledged !== undefined) this.acknowledged.push(acknowledged);
+      if (refused !== undefined) this.refused.push(refused);
+      if (warned === undefined) return;
+      this.warnings.push(warned);
+      this.acknowledgedBefore = this.acknowledged.length;
+    });
   }
 
   static async start(options: ProcessOptions): Promise<LocalProcess> {
@@ -84,6 +103,11 @@ export class LocalProcess {
       child.on("exit", onExit);
       child.send({ id, ...task });
     });
+  }
+
+  /** Resolves when, after some message of the process, something is so. */
+  async until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) await once(this.child, "message");
   }
 
   call(method: string, ...args: unknown[]): Promise<unknown> {

@@ -1,14 +1,12 @@
 /** What holds on every backend: the same specs on each, on a place of its own. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe } from "@jest/globals";
 import type { Backend } from "../../lib/backends/backend.js";
 import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { RedisBackend } from "../../lib/backends/redis/backend.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
-import { atTheEnd, clientOf, isAmazons, makeTable, sharedDynamodb, switchTtlOn, WAY } from "./dynamodb-server.js";
+import { clientOf, isAmazons, makeTable, sharedDynamodb, switchTtlOn, WAY } from "./dynamodb-server.js";
+import { lastingFolder } from "./lasting-folder.js";
 import { isFull, startCluster, withRedis } from "./redis-server.js";
 import { shared } from "./shared.js";
 
@@ -32,9 +30,7 @@ const local: Places = {
   prototype: LocalBackend.prototype,
   describe,
   async next() {
-    const path = mkdtempSync(join(tmpdir(), "places-spec-"));
-    atTheEnd(() => rmSync(path, { recursive: true, force: true }));
-    return { type: "local", path, cloud: false, ...PATIENT };
+    return { type: "local", path: lastingFolder(), cloud: false, ...PATIENT };
   },
 };
 

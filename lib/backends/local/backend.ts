@@ -1,14 +1,16 @@
 /** Keeps records in an SQLite database in a folder of this machine, shared by its processes. */
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/promises";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
-import { emptyLog, inSmallPieces, prepare, setUp } from "./database.js";
-import { makePrivateFile, preparePrivateFolder } from "./folder.js";
+import { Connection } from "./connection.js";
+import { emptyLog } from "./database.js";
+import { DATABASE, makePrivateFile, refreshTimes } from "./files.js";
+import { preparePresentFolder, preparePrivateFolder } from "./folder.js";
+import { prune } from "./pruning.js";
 import {
-  type Database,
   type EngineName,
+  InUse,
   isBusy,
   isDamaged,
   isForbidden,
@@ -22,46 +24,39 @@ export interface LocalOptions {
   readonly path: string;
   /** Which SQLite to use. Default: Node's own where it has one. */
   readonly engine?: EngineName;
+  /** Whether folder and database are made if they are missing. Default: yes. */
+  readonly create?: boolean | undefined;
 }
-
-const FILE = "sessions.db";
-/** With the two that SQLite keeps beside it in WAL mode. */
-const FILES = [FILE, `${FILE}-wal`, `${FILE}-shm`];
 
 /** The pause before a locked database is tried again, off the loop. Milliseconds, with as much again at random. */
 const RETRY_PAUSE = 10;
-/** How often a read looks whether the file is still the one on disk. Every write does. Milliseconds. */
+/** How often it is looked whether the files are still those on disk. Every change does, before and after. Milliseconds. */
 const LOOK_INTERVAL = 1000;
+/** How often the files' times are renewed. Cleaners go by days. Milliseconds. */
+const REFRESH_INTERVAL = 3_600_000;
 const PAGE = 256;
-/** Most expired records dropped in one step. */
-const PRUNE_STEP = 25;
-/** What one step should take: large records, whose every page is overwritten, go in smaller steps. Milliseconds. */
-const PRUNE_AIM = 2;
-
-/** An open database, and which file it is. */
-interface Handle {
-  readonly database: Database;
-  readonly statements: ReturnType<typeof prepare>;
-  readonly identity: string | undefined;
-  lookedAt: number;
-}
 
 export class LocalBackend implements Backend {
   readonly #path: string;
   readonly #file: string;
   readonly #engineName: EngineName | undefined;
+  readonly #create: boolean;
   readonly #context: BackendContext;
   #engine: OpenDatabase | undefined;
-  #handle: Handle | undefined;
+  #connection: Connection | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   /** A change met a lock. All others wait as long, or the loop would stand still for each of them at every try. */
   #locked: { readonly until: number; readonly error: unknown } | undefined;
   #hasReportedRow = false;
 
-  constructor({ path, engine }: LocalOptions, context: BackendContext) {
-    this.#path = path;
-    this.#file = join(path, FILE);
+  constructor({ path, engine, create = true }: LocalOptions, context: BackendContext) {
+    // Absolute, or it would be another folder once the application changes its working directory.
+    this.#path = resolve(path);
+    this.#file = join(this.#path, DATABASE);
     this.#engineName = engine;
+    this.#create = create;
     this.#context = context;
   }
 
@@ -107,56 +102,45 @@ export class LocalBackend implements Backend {
   }
 
   async prune(): Promise<number> {
-    const now = this.#context.now();
-    for (let dropped = 0, step = 10; ; ) {
-      const limit = step;
-      const start = performance.now();
-      const [filed, gone] = await this.#run(
-        ({ database, statements: { file, prune } }) =>
-          inSmallPieces(database, () => {
-            const later = Number(file.run(now, limit).changes);
-            return [later, Number(prune.run(now, limit).changes)] as const;
-          }),
-        true,
-      );
-      dropped += gone;
-      // What was due and still lives is filed anew, so what is left of the first records that are due has expired.
-      if (filed + gone < limit) return dropped;
-      step = Math.max(1, Math.min(PRUNE_STEP, Math.floor((limit * PRUNE_AIM) / (performance.now() - start))));
-      await yieldToLoop();
-    }
+    return prune((step) => this.#run(step, true), this.#context.now());
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearInterval(this.#watch);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (!connection) return;
     // Node's engine empties the log when the last connection closes, libsql does not: and the log has what was removed.
     try {
-      if (this.#handle) emptyLog(this.#handle.database);
+      if (connection.look()) emptyLog(connection.database);
+      else this.#context.warn(connection.abandon());
     } catch (error) {
       // Nothing is lost: the log is read when the database is next opened.
       this.#context.warn(`The log of ${this.#file} was not emptied on closing: ${(error as Error).message}.`);
     } finally {
-      this.#drop();
+      connection.close();
     }
   }
 
-  /** A change that was acknowledged must be in the file that others find. */
-  async #change(work: (handle: Handle) => { changes: number | bigint }): Promise<boolean> {
-    return this.#run((handle) => {
-      const { changes } = work(handle);
-      if (!this.#isOnDisk(handle)) {
-        this.#drop();
+  /** A change that was acknowledged must be in files that others find. */
+  async #change(work: (connection: Connection) => { changes: number | bigint }): Promise<boolean> {
+    const { connection, changes } = await this.#run((connection) => ({ connection, ...work(connection) }), true);
+    if (!connection.isWhole()) {
+      // Not the change again, which may be kept and would meet itself: just letting go, which waits for others.
+      await this.#run(() => {}, true);
+      if (!connection.isSaved) {
         throw new TokenizerError(
           "STORE_UNAVAILABLE",
-          `The database ${this.#file} was removed or replaced while in use. Service goes on with a new one.`,
+          `The database ${this.#file} was removed or replaced while it was written. Service goes on with what is there now.`,
         );
       }
-      return Number(changes) > 0;
-    }, true);
+    }
+    return Number(changes) > 0;
   }
 
   /** Opens if need be, works, and waits off the loop while another connection holds the lock. */
-  async #run<T>(work: (handle: Handle) => T, isChange = false): Promise<T> {
+  async #run<T>(work: (connection: Connection) => T, isChange = false): Promise<T> {
     const giveUp = performance.now() + this.#context.timeout;
     for (;;) {
       try {
@@ -164,7 +148,7 @@ export class LocalBackend implements Backend {
         // After the only wait: what was closed meanwhile must not open again.
         if (this.#isClosed) throw storeClosed();
         if (isChange && this.#locked && performance.now() < this.#locked.until) throw this.#locked.error;
-        const result = work(this.#current(this.#engine));
+        const result = work(this.#current(this.#engine, isChange));
         if (isChange) this.#locked = undefined;
         return result;
       } catch (error) {
@@ -177,39 +161,45 @@ export class LocalBackend implements Backend {
     }
   }
 
-  #current(engine: OpenDatabase): Handle {
-    const now = performance.now();
-    if (this.#handle && now - this.#handle.lookedAt > LOOK_INTERVAL && !this.#isOnDisk(this.#handle)) {
-      this.#context.warn(`The database ${this.#file} was removed or replaced while in use: its sessions are over.`);
-      this.#drop();
+  #current(engine: OpenDatabase, isChange: boolean): Connection {
+    const connection = this.#connection;
+    if (connection) {
+      const isDue = performance.now() - connection.lookedAt > LOOK_INTERVAL;
+      if (!(isDue ? connection.look() : !isChange || connection.isWhole())) this.#abandon(connection);
     }
-    this.#handle ??= this.#openFile(engine);
-    return this.#handle;
+    this.#connection ??= this.#openFile(engine);
+    return this.#connection;
   }
 
-  #openFile(engine: OpenDatabase): Handle {
-    preparePrivateFolder(this.#path, FILES);
+  #openFile(engine: OpenDatabase): Connection {
+    if (this.#create) preparePrivateFolder(this.#path);
+    else preparePresentFolder(this.#path);
     makePrivateFile(this.#file);
-    const database = engine(this.#file);
+    const connection = Connection.open(this.#path, engine, this.#context.warn);
+    this.#watch ??= setInterval(() => this.#lookByItself(), LOOK_INTERVAL).unref();
+    return connection;
+  }
+
+  /** Lets go of a connection whose files are not all on disk any more. */
+  #abandon(connection: Connection): void {
+    const message = connection.abandon();
+    this.#connection = undefined;
+    this.#context.warn(message);
+  }
+
+  /** Without being asked, since others wait until all have let go. */
+  #lookByItself(): void {
+    const connection = this.#connection;
+    if (!connection) return;
     try {
-      setUp(database, this.#file);
-      const statements = prepare(database);
-      return { database, statements, identity: identityOf(this.#file), lookedAt: performance.now() };
-    } catch (error) {
-      database.close();
-      throw error;
+      if (!connection.look()) this.#abandon(connection);
+      else if (performance.now() - this.#refreshedAt > REFRESH_INTERVAL) {
+        refreshTimes(this.#path);
+        this.#refreshedAt = performance.now();
+      }
+    } catch {
+      // Whoever calls next meets the same, and is told.
     }
-  }
-
-  #isOnDisk(handle: Handle): boolean {
-    handle.lookedAt = performance.now();
-    return identityOf(this.#file) === handle.identity;
-  }
-
-  #drop(): void {
-    const handle = this.#handle;
-    this.#handle = undefined;
-    handle?.database.close();
   }
 
   #decode(row: unknown): StoredRecord | undefined {
@@ -232,7 +222,8 @@ export class LocalBackend implements Backend {
     if (isForbidden(error)) {
       return unusable(`cannot be written (${(error as Error).message}). Make its folder writable, or name another one`);
     }
-    const reason = isBusy(error) ? "another process keeps it locked" : (error as Error).message;
+    const isLocked = isBusy(error) && !(error instanceof InUse);
+    const reason = isLocked ? "another process keeps it locked" : (error as Error).message;
     return new TokenizerError("STORE_UNAVAILABLE", `The database ${this.#file} failed: ${reason}.`, { cause: error });
   }
 }
@@ -241,16 +232,4 @@ export class LocalBackend implements Backend {
 function unlessNone([usual, other]: readonly [Statement, Statement], ...values: Array<string | number>) {
   const outcome = usual.run(...values);
   return Number(outcome.changes) > 0 ? outcome : other.run(...values);
-}
-
-/** Device and inode; nothing when the file is gone, or its folder is none any more. */
-function identityOf(file: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(file);
-    return `${dev}:${ino}`;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw error;
-  }
 }

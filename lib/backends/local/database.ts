@@ -1,7 +1,7 @@
 /** The database of the local backend: recognised or made, and its statements. */
 import { statSync } from "node:fs";
 import { TokenizerError } from "../../errors.js";
-import { type Database, damage } from "./sqlite.js";
+import { type Database, damage, isConstraint } from "./sqlite.js";
 
 /** Written into the file's header, so that another program's database is never taken for ours: "tokn". */
 const APPLICATION_ID = 0x746f6b6e;
@@ -19,8 +19,11 @@ const CHECKPOINT_PAGES = 200;
 /** While pruning, which writes many pages at once: with 200 the loop was held for 10 ms and more, with 100 for 5 to 7. */
 const PRUNING_CHECKPOINT_PAGES = 100;
 
-/** Rises when an older release could not use the tables. */
-const TABLES_VERSION = 1;
+/** What the log may keep of its size once it begins anew: a reader that stayed long made it grow. Bytes. */
+const LOG_LIMIT = 1024 * 1024;
+
+/** Rises when an older release could not use the tables. 2: room can be given back (auto_vacuum). */
+const TABLES_VERSION = 2;
 
 /**
  * `due` is when `prune` looks at a record, and never later than its end. A record whose end moves on stays filed as it
@@ -41,25 +44,52 @@ const SCHEMA = `
 export function setUp(database: Database, file: string): void {
   // Before journal_mode, or several processes that start together meet a locked database.
   database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
-  // Tables first: a new file gets both in one transaction, so whoever sees ours sees the id, too.
-  const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number };
-  const { application_id: id } = database.prepare("PRAGMA application_id").get() as { application_id: number };
-  if (id !== APPLICATION_ID && tables > 0) {
-    throw new TokenizerError(
-      "STORE_UNUSABLE",
-      `${file} belongs to another program. Name another folder in tokenizer.path.`,
-    );
-  }
+  refuseForeign(database, file);
   refuseTruncated(database, file);
   // With WAL, NORMAL keeps what was committed through the death of the process (sqlite.org/pragma.html#pragma_synchronous).
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;");
+  database.exec(`PRAGMA journal_size_limit = ${LOG_LIMIT}`);
   checkpointEach(database, CHECKPOINT_PAGES);
+  const { application_id: id } = database.prepare("PRAGMA application_id").get() as { application_id: number };
   if (id === APPLICATION_ID) {
     refuseOtherRelease(database, file);
     return;
   }
   const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${TABLES_VERSION};`;
   database.exec(`BEGIN IMMEDIATE; ${SCHEMA} ${marks} COMMIT;`);
+}
+
+/**
+ * Until it is closed, nobody else can use the database. The index of the log is then in this connection's own memory.
+ *
+ * @param isEmpty whether there is nothing in the file yet: its first page will say that room can be given back
+ * @throws what `isBusy` recognises when somebody uses it
+ */
+export function lockForOneself(database: Database, isEmpty: boolean): void {
+  if (isEmpty) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT;`);
+}
+
+/**
+ * A new file gets tables and id in one transaction, so whoever sees our tables sees the id, too. The question is put
+ * as a condition of a table: a statement with an answer would keep libsql from closing the file.
+ *
+ * @throws TokenizerError `STORE_UNUSABLE`
+ */
+export function refuseForeign(database: Database, file: string): void {
+  try {
+    database.exec(`
+      CREATE TEMP TABLE IF NOT EXISTS known (is_ours CHECK (is_ours));
+      INSERT INTO known
+        SELECT application_id = ${APPLICATION_ID} OR NOT EXISTS (SELECT 1 FROM sqlite_schema) FROM pragma_application_id;
+    `);
+  } catch (error) {
+    if (!isConstraint(error)) throw error;
+    throw new TokenizerError(
+      "STORE_UNUSABLE",
+      `${file} belongs to another program. Name another folder in tokenizer.path.`,
+    );
+  }
 }
 
 function refuseOtherRelease(database: Database, file: string): void {
@@ -72,15 +102,19 @@ function refuseOtherRelease(database: Database, file: string): void {
 }
 
 /**
- * SQLite meets missing pages only when it needs them, which may be much later. The count is asked first and the
- * log looked at next: what left the log since then is in the file, which never shrinks, so others may be writing.
+ * SQLite meets missing pages only when it needs them, which may be much later. In a transaction, as of whose beginning
+ * all pages are in the file or in the log, though others give room back.
  */
 function refuseTruncated(database: Database, file: string): void {
-  const { page_count: count } = database.prepare("PRAGMA page_count").get() as { page_count: number };
-  const { page_size: page } = database.prepare("PRAGMA page_size").get() as { page_size: number };
-  const logged = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-  if (logged > 0 || statSync(file).size >= count * page) return;
-  throw damage("pages are missing");
+  database.exec("BEGIN");
+  try {
+    const { page_count: count } = database.prepare("PRAGMA page_count").get() as { page_count: number };
+    const { page_size: page } = database.prepare("PRAGMA page_size").get() as { page_size: number };
+    const logged = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    if (logged === 0 && statSync(file).size < count * page) throw damage("pages are missing");
+  } finally {
+    database.exec("COMMIT");
+  }
 }
 
 function checkpointEach(database: Database, pages: number): void {
@@ -95,6 +129,15 @@ export function inSmallPieces<T>(database: Database, step: () => T): T {
   } finally {
     checkpointEach(database, CHECKPOINT_PAGES);
   }
+}
+
+/** Moves what was committed to the log into the database, as far as nobody still reads what was before. Answers whether that is all. */
+export function moveLog(database: Database): boolean {
+  const { busy, log, checkpointed } = database.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as Record<
+    string,
+    number
+  >;
+  return busy === 0 && checkpointed === log;
 }
 
 /** Moves what the write-ahead log holds into the database. Left to the next who opens it while others use it. */
@@ -130,6 +173,9 @@ export function prepare(database: Database) {
       `SELECT key, value, version, ${expires} FROM records WHERE key > ? AND records.expires > ? ORDER BY key LIMIT ?`,
     ),
     file: database.prepare(`UPDATE records SET due = expires WHERE rowid IN (SELECT rowid ${due}) AND expires > ?1`),
+    room: database.prepare(
+      "SELECT freelist_count AS free, page_count AS pages FROM pragma_freelist_count, pragma_page_count",
+    ),
     prune: database.prepare(`DELETE FROM records WHERE rowid IN (SELECT rowid ${due}) AND expires <= ?1`),
   };
 }

@@ -1,7 +1,18 @@
 /** The folder of the local backend: private to us, on a disk of this machine, or refused with the reason. */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, type Stats, statfsSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  type Stats,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { TokenizerError } from "../../errors.js";
+import { DATABASE, FILES, IGNORE } from "./files.js";
 
 /** Magic numbers of statfs(2) for file systems on which SQLite's shared memory is unsafe. */
 const NETWORK_FILE_SYSTEMS = new Map([
@@ -15,50 +26,105 @@ const NETWORK_FILE_SYSTEMS = new Map([
 const OTHERS = 0o077;
 const STICKY = 0o1000;
 
+/** The longest path of a database that SQLite opens, in bytes; it keeps 512 for that of the longest file beside it. */
+const LONGEST = 504;
+
+const BELOW = "Name a folder below it, or another one, in tokenizer.path.";
+const ANOTHER = "Name another folder in tokenizer.path.";
+
 /**
  * Makes the folder if it is missing, and tightens it if it is ours.
  *
- * @param path the folder
- * @param files the names of our own files in it
  * @throws TokenizerError `STORE_UNUSABLE`
  */
-export function preparePrivateFolder(path: string, files: readonly string[]): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw cannotBeMade(path, cause);
-  }
-  const folder = lstatSync(path);
-  if (folder.isSymbolicLink()) throw unusable(path, "it is a symbolic link");
-  if (!folder.isDirectory()) throw unusable(path, "it is not a folder");
-  refuseNetwork(path);
-  if (process.platform === "win32") return;
-  refuseStrangers(path, folder, files);
-  for (const file of files) refuseLink(join(path, file));
-  if (folder.mode & OTHERS) chmodSync(path, 0o700);
+export function preparePrivateFolder(path: string): void {
+  refuseTooLong(path);
+  if (makeFolder(path)) writeFileSync(join(path, IGNORE), "*\n", { mode: 0o600 });
+  tightenFolder(path);
 }
 
 /**
- * Makes the file if it is missing, and tightens it. SQLite gives the files beside it the same mode.
+ * The same for one that must be there, with a database in it.
  *
- * An existing file is not opened: closing it again would drop the locks that this process holds on it through its
- * other connections, and another process would then remove a log that is in use (sqlite.org/howtocorrupt.html, 2.2).
+ * @throws TokenizerError `STORE_UNUSABLE`
  */
-export function makePrivateFile(file: string): void {
-  try {
-    closeSync(openSync(file, "wx", 0o600));
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
+export function preparePresentFolder(path: string): void {
+  if (!hasDatabase(path)) {
+    throw new TokenizerError(
+      "STORE_UNUSABLE",
+      `There is no ${DATABASE} in the folder ${path}: no sessions were ever kept there. Is this the settings file of the application, and its user?`,
+    );
   }
-  if (process.platform !== "win32") chmodSync(file, 0o600);
+  tightenFolder(path);
+}
+
+export function hasDatabase(path: string): boolean {
+  return existsSync(join(path, DATABASE));
+}
+
+/** @throws TokenizerError `STORE_UNUSABLE` */
+export function tightenFolder(path: string): void {
+  const folder = refuseOther(path);
+  refuseTooLong(realpathSync(path));
+  refuseNetwork(path);
+  if (process.platform === "win32") return;
+  refuseStrangers(path, folder);
+  for (const file of FILES) refuseLink(join(path, file));
+  if (folder.mode & OTHERS) chmodSync(path, 0o700);
+}
+
+/** With those above it that are missing. Answers whether it was missing. */
+function makeFolder(path: string): boolean {
+  try {
+    return makeFolders(path);
+  } catch (cause) {
+    throw cannotBeMade(path, cause);
+  }
+}
+
+/** By hand, since with `recursive` Node goes on for ever where the folder above is there and can hold none, as /proc. */
+function makeFolders(path: string): boolean {
+  const isMade = make(path);
+  if (isMade !== undefined) return isMade;
+  makeFolders(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
+  return true;
+}
+
+/** Answers whether it was missing; nothing when the folder above is missing, too. */
+function make(path: string): boolean | undefined {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    if (codeOf(error) === "ENOENT" && dirname(path) !== path) return undefined;
+    throw error;
+  }
+}
+
+function refuseOther(path: string): Stats {
+  const folder = lstatSync(path);
+  if (folder.isSymbolicLink()) throw unusable(path, "it is a symbolic link", BELOW);
+  if (!folder.isDirectory()) throw unusable(path, "it is a file");
+  return folder;
+}
+
+/** SQLite itself would say "unable to open database file", and no more. */
+export function refuseTooLong(path: string): void {
+  const length = Buffer.byteLength(join(path, DATABASE));
+  if (length <= LONGEST || process.platform === "win32") return;
+  throw unusable(path, `its path is ${length - LONGEST} bytes too long for the database`);
 }
 
 /** Somebody else's folder, or one that others use, too, is not ours to tighten. */
-function refuseStrangers(path: string, folder: Stats, files: readonly string[]): void {
-  if (folder.uid !== process.getuid?.()) throw unusable(path, "it belongs to another user");
+function refuseStrangers(path: string, folder: Stats): void {
+  if (folder.uid !== process.getuid?.()) {
+    throw unusable(path, "it belongs to another user", `Run as that user, or name another folder in tokenizer.path.`);
+  }
   if (!(folder.mode & OTHERS)) return;
-  const isShared = folder.mode & STICKY || readdirSync(path).some((name) => !files.includes(name));
-  if (isShared) throw unusable(path, "it is open to other users and holds other things than sessions");
+  const isShared = folder.mode & STICKY || readdirSync(path).some((name) => !FILES.includes(name));
+  if (isShared) throw unusable(path, "it is open to other users and holds other things than sessions", BELOW);
 }
 
 function refuseLink(file: string): void {
@@ -67,27 +133,38 @@ function refuseLink(file: string): void {
 }
 
 function refuseNetwork(path: string): void {
-  const name = networkFileSystem(statfsSync(path).type);
+  const name = NETWORK_FILE_SYSTEMS.get(statfsSync(path).type);
   if (name) throw unusable(path, `it is on a network file system (${name}), which the database does not survive`);
 }
 
-/** The name of a file system that we refuse, by its magic number. */
-function networkFileSystem(type: number): string | undefined {
-  return NETWORK_FILE_SYSTEMS.get(type);
-}
-
-function unusable(path: string, reason: string, options?: { cause: unknown }): TokenizerError {
-  const advice = "Name a folder below it, or another one, in tokenizer.path.";
+function unusable(path: string, reason: string, advice = ANOTHER, options?: { cause: unknown }): TokenizerError {
   return new TokenizerError("STORE_UNUSABLE", `The folder ${path} cannot keep sessions: ${reason}. ${advice}`, options);
 }
 
-function cannotBeMade(path: string, cause: unknown): TokenizerError {
+/** From the reason why the system would not make it. */
+export function cannotBeMade(path: string, cause: unknown): TokenizerError {
   const code = codeOf(cause);
-  if (code !== "EACCES" && code !== "EPERM") return unusable(path, `it cannot be made (${code})`, { cause });
+  if (code === "ENOTDIR") return unusable(path, `${fileAbove(path)} is a file`, ANOTHER, { cause });
+  if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") {
+    return unusable(path, `no folder can be made there (${code})`, ANOTHER, { cause });
+  }
   const advice =
     "Make it, and give it to the user that the application runs as; or name another one in tokenizer.path.";
-  const message = `The folder ${path} cannot keep sessions: this user may not make it (${code}). ${advice}`;
-  return new TokenizerError("STORE_UNUSABLE", message, { cause });
+  return unusable(path, `this user may not make it (${code})`, advice, { cause });
+}
+
+function fileAbove(path: string): string {
+  const above = dirname(path);
+  return above === path || isThere(above) ? above : fileAbove(above);
+}
+
+export function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // What is below a file is not there.
+    return false;
+  }
 }
 
 function codeOf(error: unknown): string {

@@ -1,4 +1,6 @@
 /** One face for the two SQLite engines: Node's own, and the package libsql for Node before 22.13. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { TokenizerError } from "../../errors.js";
 
 /** What `local` needs of an engine. Both have it, under the same names. */
@@ -20,7 +22,7 @@ export type OpenDatabase = (file: string) => Database;
 export type EngineName = "node:sqlite" | "libsql";
 
 /** SQLite's result codes (sqlite.org/rescode.html), without the extended part. */
-const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, notadb: 26 } as const;
+const RESULT = { busy: 5, locked: 6, readonly: 8, corrupt: 11, constraint: 19, notadb: 26 } as const;
 
 /**
  * Loads the engine: Node's own where there is one.
@@ -37,11 +39,27 @@ export async function loadEngine(name: EngineName = hasNodeSqlite() ? "node:sqli
   }
   try {
     const LibsqlDatabase: typeof import("libsql") = require("libsql");
+    isLibsqlLoaded = true;
     return (file) => new LibsqlDatabase(file);
   } catch (cause) {
     const advice = `Node ${process.versions.node} has no SQLite of its own: run "npm install libsql", or use Node 22.13 or later.`;
     throw new TokenizerError("PACKAGE_MISSING", `tokenizer.type: local needs an SQLite engine. ${advice}`, { cause });
   }
+}
+
+let isLibsqlLoaded = false;
+
+/**
+ * Lets closed databases go of their files. Node's engine does by itself; libsql 0.5.29 only when each statement was
+ * collected as garbage, which in a busy process takes minutes (tursodatabase/libsql-js#228). Until then it keeps its
+ * locks. It takes the time of one whole collection, so it is for what hardly ever happens.
+ */
+export function letGoOfClosed(): void {
+  if (!isLibsqlLoaded) return;
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  // In a turn of its own, in which no caller's variables hold a statement.
+  setImmediate(collect);
 }
 
 /** Without a flag since 22.13. */
@@ -55,10 +73,20 @@ export function damage(message: string): Error {
   return Object.assign(new Error(message), { errcode: RESULT.corrupt });
 }
 
+/** Not now: `isBusy` recognises it, and what was tried is tried again. */
+export class InUse extends Error {
+  readonly errcode = RESULT.busy;
+}
+
 /** Whether another connection holds the lock that was wanted. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
   return code === RESULT.busy || code === RESULT.locked;
+}
+
+/** Whether a condition of a table was not met. */
+export function isConstraint(error: unknown): boolean {
+  return resultCode(error) === RESULT.constraint;
 }
 
 /** Whether the file is damaged or is no database. */

@@ -38,6 +38,9 @@ const FAR = Date.now() + 3_600_000;
 const ENGINES: readonly EngineName[] = hasNodeSqlite() ? ["node:sqlite", "libsql"] : ["libsql"];
 if (!hasNodeSqlite()) console.info(`Node ${process.versions.node} has no SQLite of its own: libsql alone is tried.`);
 
+/** What is in the folder while nobody uses it. */
+const AT_REST = [".gitignore", "sessions.db", "sessions.files"];
+
 const root = mkdtempSync(join(tmpdir(), "express-tokenizer-local-"));
 const processes = new Set<LocalProcess>();
 const opened = new Set<LocalBackend>();
@@ -99,7 +102,7 @@ async function seed(engine: EngineName, count: number): Promise<void> {
   }
   await writer.run({ task: "close" });
   await writer.kill();
-  expect(readdirSync(path)).toEqual(["sessions.db"]);
+  expect(readdirSync(path)).toEqual(AT_REST);
 }
 
 async function refusal(promise: Promise<unknown>): Promise<{ code: string; status: number; message: string }> {
@@ -112,10 +115,12 @@ async function refusal(promise: Promise<unknown>): Promise<{ code: string; statu
   return { code, status, message };
 }
 
-const unusableFolder = (reason: string, folder = path) => ({
+const BELOW = "Name a folder below it, or another one, in tokenizer.path.";
+
+const unusableFolder = (reason: string, folder = path, advice = "Name another folder in tokenizer.path.") => ({
   code: "STORE_UNUSABLE",
   status: 503,
-  message: `The folder ${folder} cannot keep sessions: ${reason}. Name a folder below it, or another one, in tokenizer.path.`,
+  message: `The folder ${folder} cannot keep sessions: ${reason}. ${advice}`,
 });
 
 const damaged = () => ({
@@ -124,11 +129,7 @@ const damaged = () => ({
   message: `The database ${file()} is damaged, or not one. Move its folder away (everybody signs in again), or name another one in tokenizer.path.`,
 });
 
-const removed = () => ({
-  code: "STORE_UNAVAILABLE",
-  status: 503,
-  message: `The database ${file()} was removed or replaced while in use. Service goes on with a new one.`,
-});
+const removed = () => `The database ${file()} was removed or replaced while in use: its sessions are over.`;
 
 const closed = { code: "STORE_CLOSED", status: 503, message: "The session store was closed." };
 
@@ -425,7 +426,13 @@ describe.each(ENGINES)("on %s", (engine) => {
       }
       const mode = modeOf(theirs);
       const told = await refusal(make(engine, { folder: theirs }).open());
-      expect(told).toEqual(unusableFolder("it belongs to another user", theirs));
+      expect(told).toEqual(
+        unusableFolder(
+          "it belongs to another user",
+          theirs,
+          "Run as that user, or name another folder in tokenizer.path.",
+        ),
+      );
       expect(modeOf(theirs)).toBe(mode);
     });
 
@@ -438,7 +445,9 @@ describe.each(ENGINES)("on %s", (engine) => {
       if (other) writeFileSync(join(path, other), "theirs");
       chmodSync(path, mode);
       const told = await refusal(make(engine).open());
-      expect(told).toEqual(unusableFolder("it is open to other users and holds other things than sessions"));
+      expect(told).toEqual(
+        unusableFolder("it is open to other users and holds other things than sessions", path, BELOW),
+      );
       expect(modeOf(path)).toBe(mode.toString(8));
       expect(readdirSync(path)).toEqual(other ? [other] : []);
     });
@@ -464,7 +473,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       const second = make(engine);
       expect((await second.read("k"))?.value).toBe("kept");
       expect(modeOf(path)).toBe("700");
-      expect(modeOf(file())).toBe("600");
+      expect(modeOf(file())).toBe("1600");
     });
 
     test("61: a folder that others cannot enter may hold other things, too", async () => {
@@ -479,7 +488,13 @@ describe.each(ENGINES)("on %s", (engine) => {
       await writer.run({ task: "write", key: "k", value: "v" });
       expect(modeOf(path)).toBe("700");
       const modes = Object.fromEntries(readdirSync(path).map((name) => [name, modeOf(join(path, name))]));
-      expect(modes).toEqual({ "sessions.db": "600", "sessions.db-shm": "600", "sessions.db-wal": "600" });
+      expect(modes).toEqual({
+        ".gitignore": "600",
+        "sessions.db": "1600",
+        "sessions.db-shm": "1600",
+        "sessions.db-wal": "1600",
+        "sessions.files": "1600",
+      });
     });
 
     test("61: folders made on the way are private, too", async () => {
@@ -513,7 +528,7 @@ describe.each(ENGINES)("on %s", (engine) => {
     test("62: the folder a symbolic link is refused", async () => {
       mkdirSync(`${path}-target`, { mode: 0o700 });
       symlinkSync(`${path}-target`, path);
-      expect(await refusal(make(engine).open())).toEqual(unusableFolder("it is a symbolic link"));
+      expect(await refusal(make(engine).open())).toEqual(unusableFolder("it is a symbolic link", path, BELOW));
       expect(readdirSync(`${path}-target`)).toEqual([]);
     });
 
@@ -526,12 +541,12 @@ describe.each(ENGINES)("on %s", (engine) => {
       writeFileSync(path, "a file");
       const folder = join(path, "tokens");
       const told = await refusal(make(engine, { folder }).open());
-      expect(told).toEqual(unusableFolder("it cannot be made (ENOTDIR)", folder));
+      expect(told).toEqual(unusableFolder(`${path} is a file`, folder));
     });
 
     test("63: the folder itself a file is refused", async () => {
       writeFileSync(path, "a file");
-      expect(await refusal(make(engine).open())).toEqual(unusableFolder("it cannot be made (EEXIST)"));
+      expect(await refusal(make(engine).open())).toEqual(unusableFolder("it is a file"));
       expect(readFileSync(path, "utf8")).toBe("a file");
     });
 
@@ -662,23 +677,26 @@ describe.each(ENGINES)("on %s", (engine) => {
           renameSync(`${file()}-copy`, file());
         },
       ],
-    ])("%s: the write that meets it is refused, the next is on disk", async (_, harm) => {
+    ])("%s: the write that meets it is on disk, and it is said", async (_, harm) => {
       const backend = make(engine);
       await backend.write("before", record({ value: "1" }), "any");
       harm();
-      expect(await refusal(backend.write("meets", record(), "any"))).toEqual(removed());
-      expect(await backend.write("after", record({ value: "2" }), "any")).toBe(true);
-      expect(await valuesOnDisk(engine, "after")).toEqual(["2"]);
+      expect(await backend.write("meets", record({ value: "2" }), "any")).toBe(true);
+      expect(await backend.write("after", record({ value: "3" }), "any")).toBe(true);
+      expect(await valuesOnDisk(engine, "meets", "after")).toEqual(["2", "3"]);
+      expect(warnings).toEqual([removed()]);
     });
 
-    test.each(["touch", "remove"] as const)("the folder removed: %s is refused, too", async (method) => {
+    test("the folder removed: what is touched or removed is not there any more", async () => {
       const backend = make(engine);
-      const stored = record();
-      await backend.write("k", stored, "any");
-      rmSync(path, { recursive: true });
-      const call = { touch: () => backend.touch("k", FAR + 1, stored.version), remove: () => backend.remove("k") };
-      expect(await refusal(call[method]())).toEqual(removed());
-      expect(await backend.read("k")).toBeUndefined();
+      for (const method of ["touch", "remove"] as const) {
+        const stored = record();
+        await backend.write("k", stored, "any");
+        rmSync(path, { recursive: true });
+        const call = { touch: () => backend.touch("k", FAR + 1, stored.version), remove: () => backend.remove("k") };
+        expect(await call[method]()).toBe(false);
+        expect(await backend.read("k")).toBeUndefined();
+      }
     });
 
     test("the folder removed: reads notice it within a second, and say so once", async () => {
@@ -688,7 +706,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       passASecond();
       expect(await backend.read("k")).toBeUndefined();
       expect(await backend.read("k")).toBeUndefined();
-      expect(warnings).toEqual([`The database ${file()} was removed or replaced while in use: its sessions are over.`]);
+      expect(warnings).toEqual([removed()]);
       expect(await backend.write("k", record({ value: "new" }), "absent")).toBe(true);
       expect(await valuesOnDisk(engine, "k")).toEqual(["new"]);
     });
@@ -698,8 +716,9 @@ describe.each(ENGINES)("on %s", (engine) => {
       await backend.write("k", record(), "any");
       rmSync(path, { recursive: true });
       writeFileSync(path, "a file");
-      expect(await refusal(backend.write("k", record(), "any"))).toEqual(removed());
-      expect(await refusal(backend.write("k", record(), "any"))).toEqual(unusableFolder("it cannot be made (EEXIST)"));
+      for (let time = 0; time < 2; time += 1) {
+        expect(await refusal(backend.write("k", record(), "any"))).toEqual(unusableFolder("it is a file"));
+      }
       rmSync(path);
       expect(await backend.write("k", record(), "absent")).toBe(true);
     });
@@ -708,10 +727,8 @@ describe.each(ENGINES)("on %s", (engine) => {
       const [first, second] = await Promise.all([start(engine), start(engine)]);
       for (const each of [first, second]) await each.run({ task: "write", key: "old", value: "0" });
       rmSync(path, { recursive: true });
-      await expect(first.run({ task: "write", key: "a", value: "lost" })).rejects.toMatchObject(removed());
       await first.run({ task: "write", key: "a", value: "1" });
       // Lets go of the removed file only now, when another is in its place.
-      await expect(second.run({ task: "write", key: "b", value: "lost" })).rejects.toMatchObject(removed());
       await second.run({ task: "write", key: "b", value: "2" });
       await first.run({ task: "write", key: "c", value: "3" });
       await Promise.all([first.run({ task: "close" }), second.run({ task: "close" })]);
@@ -782,7 +799,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       expect(await user.run({ task: "listeners" })).toEqual([]);
       await user.run({ task: "close" });
       expect(await user.run({ task: "openFiles" })).toEqual([]);
-      expect(readdirSync(path)).toEqual(["sessions.db"]);
+      expect(readdirSync(path)).toEqual(AT_REST);
     });
   });
 

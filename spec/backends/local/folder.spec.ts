@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +12,7 @@ jest.unstable_mockModule("node:fs", () => ({
   statfsSync: (path: string) => ({ ...fs.statfsSync(path), ...(kind !== undefined && { type: kind }) }),
 }));
 const { preparePrivateFolder } = await import("../../../lib/backends/local/folder.js");
+const { LocalBackend } = await import("../../../lib/backends/local/backend.js");
 const { TokenizerError } = await import("../../../lib/errors.js");
 
 const root = mkdtempSync(join(tmpdir(), "express-tokenizer-folder-"));
@@ -32,7 +34,7 @@ describe("a network file system is refused", () => {
     const path = join(root, `network-${type}`);
     let error: unknown;
     try {
-      preparePrivateFolder(path, []);
+      preparePrivateFolder(path);
     } catch (thrown) {
       error = thrown;
     }
@@ -40,8 +42,82 @@ describe("a network file system is refused", () => {
     expect(error).toMatchObject({
       code: "STORE_UNUSABLE",
       status: 503,
-      message: `The folder ${path} cannot keep sessions: it is on a network file system (${name}), which the database does not survive. Name a folder below it, or another one, in tokenizer.path.`,
+      message: `The folder ${path} cannot keep sessions: it is on a network file system (${name}), which the database does not survive. Name another folder in tokenizer.path.`,
     });
+  });
+});
+
+describe("what can be no folder is refused at once", () => {
+  const refusals = (path: string) => {
+    kind = undefined;
+    try {
+      preparePrivateFolder(path);
+      return "";
+    } catch (error) {
+      expect(error).toBeInstanceOf(TokenizerError);
+      return (error as Error).message;
+    }
+  };
+
+  const refused = (path: string, reason: string) =>
+    `The folder ${path} cannot keep sessions: ${reason}. Name another folder in tokenizer.path.`;
+
+  // Node's own way of making the folders above goes on for ever in some of these.
+  test.each(["/proc/x", "/proc/x/y", "/proc/self/x"])("%s", (path) => {
+    expect(refusals(path)).toBe(refused(path, "no folder can be made there (ENOENT)"));
+  });
+
+  test("/dev/null/x, and what is deeper below it", () => {
+    for (const path of ["/dev/null/x", "/dev/null/x/y"]) {
+      expect(refusals(path)).toBe(refused(path, "/dev/null is a file"));
+    }
+  });
+
+  test("below a link to nothing", () => {
+    fs.symlinkSync(join(root, "nothing"), join(root, "link"));
+    const path = join(root, "link", "a", "b");
+    expect(refusals(path)).toBe(refused(path, "no folder can be made there (ENOENT)"));
+  });
+
+  test("a name that is too long for any folder", () => {
+    const path = join(root, "a".repeat(256));
+    expect(refusals(path)).toBe(refused(path, "no folder can be made there (ENAMETOOLONG)"));
+  });
+
+  test("a path that is too long for SQLite, by one byte, and by way of a link", async () => {
+    const longest = 504 - Buffer.byteLength("/sessions.db");
+    const long = join(root, "é".repeat(100), "b".repeat(200));
+    const path = join(long, "c".repeat(longest - Buffer.byteLength(long) - 1));
+    expect(refusals(`${path}c`)).toBe(refused(`${path}c`, "its path is 1 bytes too long for the database"));
+    expect(fs.existsSync(long)).toBe(false);
+    // The longest that is let through is one that SQLite opens.
+    const backend = new LocalBackend({ path }, { now: Date.now, timeout: 5000, warn: () => {} });
+    await backend.write("k", { value: "v", version: "1", expires: Date.now() + 60_000 }, "any");
+    await backend.close();
+
+    fs.mkdirSync(join(path, "dd"));
+    fs.symlinkSync(path, join(root, "short"));
+    const short = join(root, "short", "dd");
+    // The one that it leads to is told: of the link it would not be true.
+    expect(refusals(short)).toBe(refused(join(path, "dd"), "its path is 3 bytes too long for the database"));
+  });
+});
+
+describe("a folder that is made", () => {
+  test("is none of git's business; one that is there is left as it is", () => {
+    kind = undefined;
+    const project = join(root, "project");
+    fs.mkdirSync(join(project, "there"), { recursive: true });
+    preparePrivateFolder(join(project, "there"));
+    expect(fs.readdirSync(join(project, "there"))).toEqual([]);
+
+    preparePrivateFolder(join(project, ".tokens"));
+    fs.writeFileSync(join(project, ".tokens", "sessions.db"), "sessions");
+    expect(fs.readFileSync(join(project, ".tokens", ".gitignore"), "utf8")).toBe("*\n");
+    execFileSync("git", ["init", "--quiet"], { cwd: project });
+    expect(execFileSync("git", ["status", "--porcelain", "--untracked-files=all"], { cwd: project }).toString()).toBe(
+      "",
+    );
   });
 });
 
@@ -56,7 +132,7 @@ describe("a disk of this machine is not", () => {
     ["the one that is really here", undefined],
   ])("%s", (_, type) => {
     kind = type;
-    preparePrivateFolder(join(root, `local-${type}`), []);
+    preparePrivateFolder(join(root, `local-${type}`));
     expect(fs.statSync(join(root, `local-${type}`)).mode & 0o777).toBe(0o700);
   });
 });

@@ -1,6 +1,15 @@
-import { beforeEach, describe, expect, test } from "@jest/globals";
-
-import { type Database, loadEngine, takesNumbers, withPlainParameters } from "../../../lib/backends/local/sqlite.js";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, test } from "@jest/globals";
+import {
+  type Database,
+  letGoOfClosed,
+  loadEngine,
+  type Statement,
+  takesNumbers,
+  withPlainParameters,
+} from "../../../lib/backends/local/sqlite.js";
 
 let real: Database;
 beforeEach(async () => {
@@ -42,5 +51,46 @@ describe("on one that does not", () => {
   test("plain parameters are left as they are", () => {
     const database = withPlainParameters(old());
     expect(database.prepare("SELECT ? AS a, ? AS b").get(1, 2)).toMatchObject({ a: 1, b: 2 });
+  });
+});
+
+describe("a closed file of libsql", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sqlite-spec-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  /** Of this process, where the system tells them. */
+  const openFiles = () =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
+      } catch {
+        return false;
+      }
+    });
+
+  const turns = async () => {
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  };
+
+  (existsSync("/proc/self/fd") ? test : test.skip)("is let go of when that is asked for, and no sooner", async () => {
+    const open = await loadEngine("libsql");
+    let database: Database | undefined = open(join(folder, "file.db"));
+    let statement: Statement | undefined = database.prepare("SELECT 1");
+    expect(statement.get()).toBeDefined();
+    expect(openFiles()).not.toEqual([]);
+    // As old as in a server: what is young is collected soon.
+    for (let time = 0; time < 3; time += 1) {
+      letGoOfClosed();
+      await turns();
+    }
+    database.close();
+    database = undefined;
+    statement = undefined;
+    await turns();
+    // Once this fails, libsql lets go by itself, and letGoOfClosed is of no use any more.
+    expect(openFiles()).not.toEqual([]);
+    letGoOfClosed();
+    await turns();
+    expect(openFiles()).toEqual([]);
   });
 });

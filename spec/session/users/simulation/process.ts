@@ -80,6 +80,7 @@ export class Process {
       timeout: TIMEOUT,
       touchInterval: TOUCH_INTERVAL,
       storeTimeout: STORE_TIMEOUT,
+      maxSessionBytes: 400 * 1024,
       limit: host.limit,
       now: () => this.now,
       cookie: {},

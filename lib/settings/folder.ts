@@ -1,0 +1,49 @@
+/** The folder of `type: local`: which one a setting means, and which ones do not last. */
+import { existsSync, realpathSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join, resolve, sep } from "node:path";
+
+/** With a dot: then file watchers restart nothing and `express.static` serves nothing of it. */
+const DEFAULT = ".tokens";
+
+const HOME = /^~(?=$|[\\/])/;
+const VARIABLE = /\$(\w+|[{(])|%\w+%/;
+
+/**
+ * Beside the settings file, not in a state folder that the environment names: a command in a shell has another
+ * environment than the service has, and would look elsewhere.
+ *
+ * @param file the settings file. Missing: the working directory stands for its folder.
+ */
+export function folderOf(path: string | undefined, file: string | undefined): string {
+  const beside = file === undefined ? process.cwd() : dirname(file);
+  return resolve(
+    beside,
+    (path ?? DEFAULT).replace(HOME, () => homedir()),
+  );
+}
+
+/** Why a path would not name what is meant by it. */
+export function whyNotMeant(path: string): string | undefined {
+  if (VARIABLE.test(path)) {
+    return "variables are not replaced here; write the whole path, or ~/ for the home folder, or let the shell set TOKENIZER_PATH";
+  }
+  if (path.startsWith("~") && !HOME.test(path)) {
+    return "~ stands for the home folder of the user that the application runs as, and for no other; write the whole path, or ./ before the name";
+  }
+  return undefined;
+}
+
+/** The folder that is emptied by the system, now and then or at each start, and that the path leads into. */
+export function temporaryFolderAbove(path: string, env: NodeJS.ProcessEnv): string | undefined {
+  const places = [tmpdir(), env.TMPDIR, "/tmp", "/var/tmp", "/dev/shm", "/run", "/var/run"].filter((place) => place);
+  const real = realPathOf(path);
+  return places.find((place) => place && `${real}${sep}`.startsWith(`${realPathOf(resolve(place))}${sep}`));
+}
+
+/** As far as it is there. */
+function realPathOf(path: string): string {
+  const above = dirname(path);
+  if (existsSync(path)) return realpathSync(path);
+  return above === path ? path : join(realPathOf(above), path.slice(above.length));
+}
