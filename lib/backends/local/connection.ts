@@ -97,7 +97,7 @@ export class Connection {
     let message = `The database ${file} was removed or replaced while in use: its sessions are over.`;
     if (database === this.#files.database) {
       this.#isSaved = log === this.#files.log || this.#saveLog();
-      const what = this.#isSaved ? "nothing is lost" : "what was changed since the log was last moved is lost";
+      const what = this.#isSaved ? "nothing is lost" : "what was changed since the log was last moved may be lost";
       message = `The log of the database ${file}, or the log's index, was removed or replaced while in use: ${what}. ${ADVICE}`;
       forgetRecord(this.#folder);
     } else {
@@ -131,12 +131,13 @@ export class Connection {
   }
 
   /**
-   * What was committed to a log that is not on disk any more goes into the database. Not if another log with changes
-   * stands in its place beside another index: somebody else may use those, and SQLite would mix the two.
+   * What was committed to a log that is not on disk any more goes into the database. Not if another index stands in the
+   * place of ours, or another log with changes without one: then another program has just begun to use the database as
+   * it is without these changes, and whole pages of both would be mixed.
    */
   #saveLog(): boolean {
     const { log, index } = identitiesIn(this.#folder);
-    if (index !== this.#files.index && sizeOf(this.#folder, LOG)) return false;
+    if (index !== this.#files.index && (index !== undefined || sizeOf(this.#folder, LOG))) return false;
     if (!moveLog(this.database)) throw new InUse("its log cannot be moved into the database yet");
     // Beside our index it is nobody's.
     if (log !== undefined && index === this.#files.index) this.#remove(LOG);

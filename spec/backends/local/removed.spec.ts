@@ -203,6 +203,27 @@ describe.each(ENGINES)("on %s", (engine) => {
     await expectKept(engine, [...processes]);
   });
 
+  test("another program makes an index of its own in that moment: nothing is mixed, and that something may be lost is said", async () => {
+    // Its tables are in the database then, and not in the log alone.
+    const first = make(engine);
+    await first.open();
+    await first.close();
+    const backend = make(engine, 100);
+    await backend.write("before", record("1"), "any");
+    remove("-wal", "-shm");
+    const browser = await start(engine);
+    await browser.run({ task: "browse" });
+    const write = () => backend.write("after", record("2"), "any");
+    await expect(write()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(current.warnings).toEqual([
+      nothingLost().replace("nothing is lost", "what was changed since the log was last moved may be lost"),
+    ]);
+    await browser.kill();
+    expect(await once(write)).toBe(true);
+    await backend.close();
+    await expectThere(engine, "after");
+  });
+
   test("the log removed after kill -9: the next one says that something is lost, and goes on", async () => {
     const first = await start(engine);
     await work(first);
