@@ -213,7 +213,7 @@ export function makeBackend(
 let versions = 0;
 
 /** A record that lives for a minute. */
-export function record(value = "value", expires = Date.now() + 600_000) {
+export function record(value = "value", expires = Date.now() + 60_000) {
   return { value, version: `version-${++versions}`, expires };
 }
 

@@ -38,7 +38,7 @@ export const onServer = ({ port }: Pick<RedisServer, "port">, options: Partial<R
 let versions = 0;
 
 /** A record that lives for a minute. */
-export function record(value: string, expires = Date.now() + 600_000) {
+export function record(value: string, expires = Date.now() + 60_000) {
   return { value, version: `version-${++versions}`, expires };
 }
 
