@@ -1,6 +1,16 @@
 /** What handlers see of an answer that they gave and that is held: it looks sent, for they have answered. */
 import type { Request, Response } from "express";
 
+/** A socket that cannot be destroyed. */
+const keeping: ProxyHandler<Request["socket"]> = {
+  get(socket, name, kept) {
+    if (name === "destroy") return () => kept;
+    const value: unknown = Reflect.get(socket, name, socket);
+    return typeof value === "function" ? value.bind(socket) : value;
+  },
+  set: (socket, name, value) => Reflect.set(socket, name, value, socket),
+};
+
 /** Covers properties of a response and its request until they are to tell again what is on the wire. */
 export class Appearance {
   readonly #res: Response;
@@ -27,15 +37,7 @@ export class Appearance {
   keepConnection(): void {
     const { req }: { req?: Request } = this.#res;
     if (!req?.socket) return;
-    const kept: Request["socket"] = new Proxy(req.socket, {
-      get(socket, name) {
-        if (name === "destroy") return () => kept;
-        const value: unknown = Reflect.get(socket, name, socket);
-        return typeof value === "function" ? value.bind(socket) : value;
-      },
-      set: (socket, name, value) => Reflect.set(socket, name, value, socket),
-    });
-    this.#cover(req, "socket", kept);
+    this.#cover(req, "socket", new Proxy(req.socket, keeping));
   }
 
   /** All is as it is. */

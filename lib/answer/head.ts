@@ -39,6 +39,11 @@ export function restore(res: Response, { fields, headers }: Head): void {
  * @returns the arguments that are left: the status, and the reason if there is one
  */
 export function setHead(res: Response, [status, reason, given]: readonly unknown[]): unknown[] {
+  // As Node calls it by itself, with each answer.
+  if (reason === undefined && given === undefined) {
+    res.statusCode = Number(status);
+    return [status];
+  }
   const isReason = typeof reason === "string";
   const headers = given ?? (isReason ? undefined : reason);
   if (Array.isArray(headers)) setList(res, headers);

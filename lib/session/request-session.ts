@@ -127,7 +127,7 @@ export class RequestSession {
   /** With the request as this middleware left it. */
   #apart<T>(work: () => T): T {
     const { req, serving } = this.#parts;
-    return unwatched(req, serving.within(work));
+    return unwatched(req, () => serving.within(work));
   }
 
   get #begun(): readonly Begun[] {

@@ -48,19 +48,17 @@ export class Serving {
     return this.by.owner === owner || this.#before?.isBy(owner) === true;
   }
 
-  /** The same, done with the request as this middleware left it. */
-  within<T>(work: () => T): () => T {
-    return () => {
-      if (!this.#aside) return work();
-      const others = given(this.#req);
-      Object.assign(this.#req, this.#aside);
-      try {
-        return work();
-      } finally {
-        this.#aside = given(this.#req);
-        Object.assign(this.#req, others);
-      }
-    };
+  /** Does this with the request as this middleware left it. */
+  within<T>(work: () => T): T {
+    if (!this.#aside) return work();
+    const others = given(this.#req);
+    Object.assign(this.#req, this.#aside);
+    try {
+      return work();
+    } finally {
+      this.#aside = given(this.#req);
+      Object.assign(this.#req, others);
+    }
   }
 }
 
