@@ -96,7 +96,9 @@ describe("the example of docs/backends.md", () => {
     const { code, stdout, stderr } = await commandLine(["check", "--settings", file]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain(`place               the backend of ${module}\noptions             set\n`);
-    expect(await commandLine(["prune", "--settings", file])).toMatchObject({ stdout: "0 expired records dropped." });
+    expect(await commandLine(["prune", "--settings", file])).toMatchObject({
+      stdout: expect.stringMatching(/^0 expired records dropped\./),
+    });
   });
 
   test("the command line lists and ends the sessions that it keeps", async () => {
