@@ -87,18 +87,26 @@ function makeFolders(path: string): boolean {
   const isMade = make(path);
   if (isMade !== undefined) return isMade;
   makeFolders(dirname(path));
-  mkdirSync(path, { mode: 0o700 });
-  return true;
+  return makeOne(path);
 }
 
-/** Answers whether it was missing; nothing when the folder above is missing, too. */
+/** Nothing when the folder above is missing, too. */
 function make(path: string): boolean | undefined {
+  try {
+    return makeOne(path);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT" && dirname(path) !== path) return undefined;
+    throw error;
+  }
+}
+
+/** Answers whether it was missing: another process may have made it in this moment. */
+function makeOne(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 });
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
-    if (codeOf(error) === "ENOENT" && dirname(path) !== path) return undefined;
     throw error;
   }
 }
