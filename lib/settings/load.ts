@@ -160,7 +160,7 @@ function findUnused({ tokenizer }: Draft, variables: ReadonlyMap<string, string>
 }
 
 function complete({ authenticator, tokenizer }: Draft, found: Pick<LoadedSettings, "file" | "unused">): LoadedSettings {
-  const path = folderOf(tokenizer.path as string | undefined, found.file);
+  const path = folderOf(typeof tokenizer.path === "string" ? tokenizer.path : undefined, found.file);
   const settings = { authenticator, tokenizer: { ...tokenizer, path }, ...found };
   return deepFreeze(settings) as unknown as LoadedSettings;
 }

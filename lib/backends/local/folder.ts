@@ -84,23 +84,16 @@ function makeFolder(path: string): boolean {
 
 /** By hand, since with `recursive` Node goes on for ever where the folder above is there and can hold none, as /proc. */
 function makeFolders(path: string): boolean {
-  const isMade = make(path);
-  if (isMade !== undefined) return isMade;
+  try {
+    return makeOne(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT" || dirname(path) === path) throw error;
+  }
   makeFolders(dirname(path));
   return makeOne(path);
 }
 
-/** Nothing when the folder above is missing, too. */
-function make(path: string): boolean | undefined {
-  try {
-    return makeOne(path);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT" && dirname(path) !== path) return undefined;
-    throw error;
-  }
-}
-
-/** Answers whether it was missing: another process may have made it in this moment. */
+/** Answers whether it was missing: another process may make it at the same moment. */
 function makeOne(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 });

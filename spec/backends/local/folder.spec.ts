@@ -7,8 +7,14 @@ import { afterAll, describe, expect, jest, test } from "@jest/globals";
 
 // The kind of a file system is the kernel's word; here it is put into its mouth, and everything else is real.
 let kind: number | undefined;
+/** What another process does once a folder was made. */
+let meanwhile: ((path: string) => void) | undefined;
 jest.unstable_mockModule("node:fs", () => ({
   ...fs,
+  mkdirSync: (path: string, options: fs.MakeDirectoryOptions) => {
+    fs.mkdirSync(path, options);
+    meanwhile?.(path);
+  },
   statfsSync: (path: string) => ({ ...fs.statfsSync(path), ...(kind !== undefined && { type: kind }) }),
 }));
 const { preparePrivateFolder } = await import("../../../lib/backends/local/folder.js");
@@ -104,6 +110,15 @@ describe("what can be no folder is refused at once", () => {
 });
 
 describe("a folder that is made", () => {
+  test("at the same moment by another process, too", () => {
+    kind = undefined;
+    const path = join(root, "above", "both");
+    meanwhile = (made) => made === join(root, "above") && fs.mkdirSync(path);
+    preparePrivateFolder(path);
+    meanwhile = undefined;
+    expect(fs.statSync(path).mode & 0o777).toBe(0o700);
+  });
+
   test("is none of git's business; one that is there is left as it is", () => {
     kind = undefined;
     const project = join(root, "project");
