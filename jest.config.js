@@ -6,9 +6,10 @@ export default {
   testMatch: ["<rootDir>/spec/**/*.spec.ts"],
   // What ships is CommonJS, and has a `require`; here lib's files are ES modules.
   setupFiles: ["<rootDir>/spec/support/require.mjs"],
-  testTimeout: 120_000,
-  // One worker a core: jest leaves one core to itself, which on two cores is half the time.
-  maxWorkers: "100%",
+  // Only what hangs is ended: a busy machine may take long over any of them.
+  testTimeout: 300_000,
+  // Three workers on two cores: a third of the time they wait, for deadlines, servers and browsers.
+  maxWorkers: "150%",
   // What a spec file leaves in its process slows those after it: the backend contract's took ten times as long.
   workerIdleMemoryLimit: "500MB",
   extensionsToTreatAsEsm: [".ts"],

@@ -20,7 +20,7 @@ let tarball: Tarball;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "express-tokenizer-package-"));
   tarball = await pack(folder);
-}, 60_000);
+});
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -87,7 +87,7 @@ describe.each([
     if (process.env.TEST_FULL === "1") await installWithNpm(project, release);
     else await layOut(project, tarball, { express, "@types/express": types, "@types/node": "@types/node" });
     writeFileSync(join(project, "serve.cjs"), SERVE);
-  }, 120_000);
+  });
 
   async function answersOf(file: string, text: string): Promise<unknown> {
     writeFileSync(join(project, file), text);

@@ -184,7 +184,7 @@ withChromium("in Chromium", () => {
       await check("not-found");
       complaints.length = 0; // a status of 404 is written to the console
       await page.context().close();
-    }, 60_000);
+    });
   });
 
   /** Signed in as Ada: alone, with others, and after they were ended. */

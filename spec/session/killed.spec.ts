@@ -12,8 +12,6 @@ const END = 100;
 const stepsOf = (name: string) => (isFull ? 1 : name === "local" ? 3 : 8);
 /** Keeps no credentials, so no process has keys to make, which takes a while. */
 const authenticator = "ldap";
-/** For the start of that many processes. Milliseconds. */
-const PATIENCE = 120_000;
 
 onEveryBackend((places) => {
   let place: Place;
@@ -54,34 +52,30 @@ onEveryBackend((places) => {
   }
 
   describe.each(["/in", "/revoke"])("a process that is killed during GET %s", (path) => {
-    test(
-      "at any of its steps: whoever is in is listed, nobody over the limit is, and an ending ends all",
-      async () => {
-        let calls = 0;
-        for (let hasDied = true; hasDied; calls += stepsOf(places.name)) {
-          expect(calls).toBeLessThan(END);
-          const username = `user ${path} ${calls}`;
-          const visitors = [await signedIn(username), await signedIn(username)];
-          const outcome = await dieDuring(`${path}?username=${encodeURIComponent(username)}`, calls + 1);
-          hasDied = outcome.hasDied;
-          if (outcome.cookie !== undefined) visitors.push(app.visitor(outcome.cookie));
-          // A sign-in that died may have left one too many, until the next request that is due.
-          app.clock.forward(1001);
-          for (const visitor of visitors) await isIn(visitor, username);
-          // What was marked when the process died is finished by whoever looks next.
-          const listed = await app.sessions.users.list(username);
-          for (const visitor of visitors) {
-            if (await isIn(visitor, username)) expect(await isListed(visitor, username)).toBe(true);
-          }
-          expect(listed.length).toBeLessThanOrEqual(LIMIT);
-          expect(await app.sessions.users.revoke(username)).toBe(listed.length);
-          for (const visitor of visitors) expect(await isIn(visitor, username)).toBe(false);
-          expect((await app.sessions.store.all()).filter((session) => session.username === username)).toEqual([]);
+    test("at any of its steps: whoever is in is listed, nobody over the limit is, and an ending ends all", async () => {
+      let calls = 0;
+      for (let hasDied = true; hasDied; calls += stepsOf(places.name)) {
+        expect(calls).toBeLessThan(END);
+        const username = `user ${path} ${calls}`;
+        const visitors = [await signedIn(username), await signedIn(username)];
+        const outcome = await dieDuring(`${path}?username=${encodeURIComponent(username)}`, calls + 1);
+        hasDied = outcome.hasDied;
+        if (outcome.cookie !== undefined) visitors.push(app.visitor(outcome.cookie));
+        // A sign-in that died may have left one too many, until the next request that is due.
+        app.clock.forward(1001);
+        for (const visitor of visitors) await isIn(visitor, username);
+        // What was marked when the process died is finished by whoever looks next.
+        const listed = await app.sessions.users.list(username);
+        for (const visitor of visitors) {
+          if (await isIn(visitor, username)) expect(await isListed(visitor, username)).toBe(true);
         }
-        // A sign-in at the limit ends the oldest, so there is more to it.
-        expect(calls).toBeGreaterThan(path === "/in" ? 8 : 5);
-      },
-      PATIENCE,
-    );
+        expect(listed.length).toBeLessThanOrEqual(LIMIT);
+        expect(await app.sessions.users.revoke(username)).toBe(listed.length);
+        for (const visitor of visitors) expect(await isIn(visitor, username)).toBe(false);
+        expect((await app.sessions.store.all()).filter((session) => session.username === username)).toEqual([]);
+      }
+      // A sign-in at the limit ends the oldest, so there is more to it.
+      expect(calls).toBeGreaterThan(path === "/in" ? 8 : 5);
+    });
   });
 });

@@ -116,7 +116,6 @@ test.each([
       { numRuns: RUNS },
     );
   },
-  120_000,
 );
 
 test.each([

@@ -19,7 +19,10 @@ export const withRedis = SERVER ? describe : describe.skip;
 export const withTls = SERVER && OPENSSL ? describe : describe.skip;
 
 /** With what takes no time on a machine that has nothing else to do. Milliseconds. */
-const PATIENCE = 30_000;
+const PATIENCE = 120_000;
+
+/** How long a Cluster and Sentinels take a silent server for a living one. Milliseconds. */
+const SILENCE = 30_000;
 
 /** Larger counts. */
 export const isFull = process.env.TEST_FULL === "1";
@@ -232,7 +235,7 @@ export async function startCluster(masters: number, replicas = 0): Promise<Redis
     await until("the cluster is up", async () => (await info(server)).includes("cluster_state:ok"));
   }
   // From now on nobody takes one for dead that only has to wait for a busy machine.
-  await setNodeTimeout(servers, PATIENCE);
+  await setNodeTimeout(servers, SILENCE);
   return servers;
 }
 
@@ -258,7 +261,7 @@ export async function startSentinels(): Promise<SentinelSetup> {
   await untilReplicates(replica);
   const config = [
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 2`,
-    `sentinel down-after-milliseconds ${name} ${PATIENCE}`,
+    `sentinel down-after-milliseconds ${name} ${SILENCE}`,
     `sentinel failover-timeout ${name} 2000`,
   ].join("\n");
   const sentinels = await Promise.all([1, 2, 3].map(() => startRedis({ sentinel: true, config })));

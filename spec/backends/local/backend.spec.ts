@@ -183,13 +183,13 @@ describe.each(ENGINES)("on %s", (engine) => {
         expect(count).toBe(10);
         await Promise.all(all.map((each) => each.kill()));
       }
-    }, 120_000);
+    });
 
     test("64: two that count up in one record 200 times each lose nothing", async () => {
       const both = await Promise.all([start(engine), start(engine)]);
       await Promise.all(both.map((each) => each.run({ task: "increment", key: "count", times: 200 })));
       expect((await make(engine).read("count"))?.value).toBe("400");
-    }, 60_000);
+    });
 
     test("a second connection does not drop the locks of the first", async () => {
       const ours = await start(engine);
@@ -233,7 +233,7 @@ describe.each(ENGINES)("on %s", (engine) => {
         }
         await backend.close();
       }
-    }, 300_000);
+    });
 
     test("70: worker threads share the folder with each other and with us", async () => {
       const ours = make(engine);
@@ -244,7 +244,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       await Promise.all(workers);
       expect((await ours.read("count"))?.value).toBe("400");
       expect((await ours.read("ours"))?.value).toBe("kept");
-    }, 60_000);
+    });
 
     test("71: another one, stopped while it holds the write lock: writes fail in time, reads and the loop go on", async () => {
       const timeout = 600;
@@ -829,7 +829,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       // A statement for each call would be some kilobytes each.
       expect(bytes).toBeLessThan(12 * 1024 * 1024);
       expect(files).toBeLessThanOrEqual(6);
-    }, 60_000);
+    });
   });
 });
 

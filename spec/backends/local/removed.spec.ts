@@ -41,7 +41,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       await Promise.all([first, second, third].map(more));
       expect([first, second].map((each) => each.warnings)).toEqual([[nothingLost()], [nothingLost()]]);
       await expectKept(engine, [first, second, third]);
-    }, 60_000);
+    });
 
     test("under two that are idle, then a third, then kill -9: nothing is lost", async () => {
       const [first, second] = await Promise.all([start(engine), start(engine)]);
@@ -52,7 +52,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       await work(third);
       expect([first, second].map((each) => each.warnings)).toEqual([[nothingLost()], [nothingLost()]]);
       await expectKept(engine, [first, second, third]);
-    }, 60_000);
+    });
 
     test("under one that is about to close: nothing is lost", async () => {
       const only = await start(engine);
@@ -184,7 +184,7 @@ describe.each(ENGINES)("on %s", (engine) => {
     await second.kill();
     expect(await once(write)).toBe(true);
     await expectKept(engine, [first, second]);
-  }, 60_000);
+  });
 
   test("another program has the database open before the application starts: they share it", async () => {
     await work(await start(engine));
