@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 // Specs are ES modules in TypeScript: swc compiles them, `tsc` checks their types apart (npm run types).
 export default {
   testEnvironment: "<rootDir>/spec/support/environment.mjs",
@@ -9,7 +11,7 @@ export default {
   // Only what hangs is ended: a busy machine may take long over any of them.
   testTimeout: 300_000,
   // Three workers on two cores: a third of the time they wait, for deadlines, servers and browsers.
-  maxWorkers: "150%",
+  maxWorkers: Math.ceil(1.5 * availableParallelism()),
   // What a spec file leaves in its process slows those after it: the backend contract's took ten times as long.
   workerIdleMemoryLimit: "500MB",
   extensionsToTreatAsEsm: [".ts"],
