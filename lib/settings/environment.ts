@@ -99,6 +99,9 @@ function readText(text: string, schema: SettingSchema): Read {
 
 /** A text, or a list of them as JSON: there is no other way to write one in a variable. */
 function readTexts(text: string): Read {
+  if (/^\s*(["'])\s*\[.*\]\s*\1\s*$/s.test(text)) {
+    return { fault: "looks like a list in quotes, which count here: take away the quotes around it" };
+  }
   if (!/^\s*\[.*\]\s*$/s.test(text)) return { value: text };
   try {
     return { value: JSON.parse(text) };

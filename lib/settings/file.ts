@@ -3,6 +3,7 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { TokenizerError } from "../errors.js";
+import { visible } from "../visible.js";
 
 /** A settings file as it was found; what stands in its sections is not yet checked. */
 export interface SettingsFile {
@@ -147,8 +148,10 @@ function refuseExpansion(name: string, document: unknown): void {
 }
 
 function refusal(name: string, message: string, cause?: unknown): TokenizerError {
-  const faults = [{ path: name, message }];
-  return new TokenizerError("SETTINGS_INVALID", `The settings cannot be read.\n  ${name}: ${message}`, {
+  // A name, too, comes from outside.
+  const faults = [{ path: visible(name), message: visible(message) }];
+  const told = faults.map((fault) => `  ${fault.path}: ${fault.message}`);
+  return new TokenizerError("SETTINGS_INVALID", ["The settings cannot be read.", ...told].join("\n"), {
     faults,
     cause,
   });

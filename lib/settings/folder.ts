@@ -25,14 +25,26 @@ export function folderOf(path: string | undefined, file: string | undefined): st
 
 /** Why a path would not name what is meant by it. */
 export function whyNotMeant(path: string): string | undefined {
-  if (VARIABLE.test(path)) {
-    return "variables are not replaced here; write the whole path, or ~/ for the home folder, or let the shell set TOKENIZER_PATH";
-  }
-  if (path.startsWith("~") && !HOME.test(path)) {
-    return "~ stands for the home folder of the user that the application runs as, and for no other; write the whole path, or ./ before the name";
-  }
-  return undefined;
+  return NOT_MEANT.find(([isMeantOtherwise]) => isMeantOtherwise(path))?.[1];
 }
+
+const NOT_MEANT: readonly (readonly [(path: string) => boolean, string])[] = [
+  [(path) => path !== path.trim(), "the white space around it would be part of the name; take it away"],
+  [(path) => /^(["']).*\1$/.test(path), "the quotes around it would be part of the name; take them away"],
+  [(path) => /^(file:|[a-z][a-z\d+.-]+:\/\/)/i.test(path), "it is a URL; write the folder's path alone"],
+  [
+    (path) => process.platform !== "win32" && /^([a-z]:[\\/]|\\\\)/i.test(path),
+    "it is a path of Windows, and this is another system; write one of this system, or set TOKENIZER_PATH here",
+  ],
+  [
+    (path) => VARIABLE.test(path),
+    "variables are not replaced here; write the whole path, or ~/ for the home folder, or let the shell set TOKENIZER_PATH",
+  ],
+  [
+    (path) => path.startsWith("~") && !HOME.test(path),
+    "~ stands for the home folder of the user that the application runs as, and for no other; write the whole path, or ./ before the name",
+  ],
+];
 
 /** The folder that is emptied by the system, now and then or at each start, and that the path leads into. */
 export function temporaryFolderAbove(path: string, env: NodeJS.ProcessEnv): string | undefined {

@@ -9,7 +9,7 @@ import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
-import { misspeltAuthenticator, spaced, weak, worldReadable } from "./warnings.js";
+import { misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
@@ -62,7 +62,7 @@ export function loadSettings(source: string | SettingsInput | undefined, options
   if (findings.length > 0) {
     throw refuseAll(findings, { name: opened.name, document: given, variables });
   }
-  for (const warning of [...weak(draft, variables), ...spaced(draft, variables)]) {
+  for (const warning of [...weak(draft, variables), ...wrapped(draft, variables)]) {
     log.warn(warning);
   }
   return complete(draft, { ...(opened.file && { file: opened.file }), ...(unused.length > 0 && { unused }) });

@@ -7,6 +7,7 @@ import { isRedisUrl, type RedisUrl, readRedisUrl } from "./redis-url.js";
 const AN_URL = "found a URL: write it as tokenizer.url, in place of host, port, username and password";
 const A_LOGIN = "found a login before the host: write it as tokenizer.username and tokenizer.password";
 const A_PATH = "found a path: of a Unix socket, write tokenizer.url: unix:///path";
+const IN_BRACKETS = "found an address in brackets: leave them out here, as in ::1";
 const A_NODE =
   "found more than host:port: write tokenizer.username, tokenizer.password and, for rediss://, tokenizer.options.ssl: true " +
   "beside it";
@@ -50,15 +51,17 @@ export function checkRedis(tokenizer: Section): readonly Finding[] {
 }
 
 function checkHost({ host }: Section): readonly Finding[] {
-  if (typeof host !== "string") return [];
-  const message = /:\/\//.test(host)
-    ? AN_URL
-    : host.includes("@")
-      ? A_LOGIN
-      : host.startsWith("/")
-        ? A_PATH
-        : undefined;
+  const message = typeof host === "string" ? whyNoHost(host) : undefined;
   return message === undefined ? [] : [setting("host", message)];
+}
+
+function whyNoHost(host: string): string | undefined {
+  if (/:\/\//.test(host)) return AN_URL;
+  if (host.includes("@")) return A_LOGIN;
+  if (host.startsWith("/")) return A_PATH;
+  const inBrackets = /^\[.*\](:\d+)?$/.exec(host);
+  if (!inBrackets) return undefined;
+  return inBrackets[1] === undefined ? IN_BRACKETS : `${IN_BRACKETS}, and give the port in tokenizer.port`;
 }
 
 function checkNodes(tokenizer: Section): readonly Finding[] {

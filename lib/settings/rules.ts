@@ -1,4 +1,5 @@
 /** The rules that a schema cannot say: what must stand together, and what must not. */
+import { quoted } from "../visible.js";
 import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
 import { whyNotMeant } from "./folder.js";
@@ -151,7 +152,9 @@ function cookieKey(key: string, message: string): Finding {
 
 function checkFolder({ tokenizer: { type, path } }: Draft): readonly Finding[] {
   const reason = type === "local" && typeof path === "string" ? whyNotMeant(path) : undefined;
-  return reason === undefined ? [] : [{ at: ["tokenizer", "path"], message: `found "${path}": ${reason}` }];
+  return reason === undefined
+    ? []
+    : [{ at: ["tokenizer", "path"], message: `found ${quoted(String(path))}: ${reason}` }];
 }
 
 function refuseFolderInCloud({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {

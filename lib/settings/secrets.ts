@@ -30,16 +30,38 @@ function eachOf(at: Path, value: unknown): readonly Secret[] {
   return value === undefined ? [] : [{ at, value }];
 }
 
-/** Refused everywhere: it was pasted from the documentation, where it stands for a secret. */
+/** What another program was to fill in, and did not: `${NAME}`, `$NAME`, `$(NAME)`, `%NAME%`, `{{ name }}`, `#{name}`, `<name>`. */
+const TO_BE_FILLED_IN = /^([$#]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>)$/s;
+
+/** Refused everywhere: what stands for a secret is known to whoever reads the file. */
 export function findPlaceholders(document: Section): readonly Finding[] {
-  return secretsIn(document)
-    .filter(({ value }) => typeof value === "string" && /^\s*(…|\.\.\.)\s*$/.test(value))
-    .map(({ at }) => ({ at, message: "is the … of the documentation; put a secret of your own in its place" }));
+  return secretsIn(document).flatMap(({ at, value }) => {
+    const message = typeof value === "string" ? whyPlaceholder(value.trim()) : undefined;
+    return message === undefined ? [] : [{ at, message }];
+  });
+}
+
+function whyPlaceholder(text: string): string | undefined {
+  if (text === "…" || text === "...") return "is the … of the documentation; put a secret of your own in its place";
+  return TO_BE_FILLED_IN.test(QUOTED.exec(text)?.[2] ?? text)
+    ? "is a variable or a placeholder that nobody filled in; nothing is filled in here: put the secret itself in its place, or into its variable of the environment"
+    : undefined;
 }
 
 /** White space around a secret is part of it, and of a key in PEM it does not matter. */
 export function findSpaced(document: Section): readonly Path[] {
+  return findTexts(document, (text) => text !== text.trim() && !text.includes("-----BEGIN "));
+}
+
+const QUOTED = /^(["'])(.+)\1$/s;
+
+/** Quotes, too: some readers of variables keep those that stand in a file. */
+export function findQuoted(document: Section): readonly Path[] {
+  return findTexts(document, (text) => QUOTED.test(text.trim()));
+}
+
+function findTexts(document: Section, isFound: (text: string) => boolean): readonly Path[] {
   return secretsIn(document)
-    .filter(({ value }) => typeof value === "string" && value !== value.trim() && !value.includes("-----BEGIN "))
+    .filter(({ value }) => typeof value === "string" && isFound(value))
     .map(({ at }) => at);
 }

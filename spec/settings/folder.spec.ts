@@ -56,16 +56,33 @@ describe("the folder", () => {
     "variables are not replaced here; write the whole path, or ~/ for the home folder, or let the shell set TOKENIZER_PATH";
   const HOMES =
     "~ stands for the home folder of the user that the application runs as, and for no other; write the whole path, or ./ before the name";
+  const QUOTES = "the quotes around it would be part of the name; take them away";
+  const SPACE = "the white space around it would be part of the name; take it away";
+  const WINDOWS =
+    "it is a path of Windows, and this is another system; write one of this system, or set TOKENIZER_PATH here";
+  const A_URL = "it is a URL; write the folder's path alone";
   test.each([
     ["$HOME/tokens", VARIABLES],
     ["$" + "{HOME}/tokens", VARIABLES],
     ["/srv/$USER/tokens", VARIABLES],
     ["$(pwd)/tokens", VARIABLES],
     ["%APPDATA%\\tokens", VARIABLES],
+    ['"/srv/tokens"', QUOTES],
+    ["'./tokens'", QUOTES],
+    ["/srv/tokens\r", SPACE],
+    [" /srv/tokens", SPACE],
+    ["C:\\data\\tokens", WINDOWS],
+    ["d:/tokens", WINDOWS],
+    ["\\\\server\\tokens", WINDOWS],
+    ["file:./tokens", A_URL],
+    ["file:///srv/tokens", A_URL],
+    ["sqlite://srv/tokens", A_URL],
     ["~ada/tokens", HOMES],
     ["~tokens", HOMES],
   ])("%s is refused, with what to write", (path, reason) => {
-    expect(pathOf(path).faults).toEqual([{ path: "tokenizer.path", message: `found "${path}": ${reason}` }]);
+    expect(pathOf(path).faults).toEqual([
+      { path: "tokenizer.path", message: `found ${JSON.stringify(path)}: ${reason}` },
+    ]);
   });
 
   test("where no folder is asked for, what it is called does not matter", () => {

@@ -131,6 +131,12 @@ describe("31 missing, empty, a list", () => {
     expectRefusedFile(join(tmpdir(), "no", "such.yml"), /there is no such file \(.*such\.yml\)\. Copy .*example\.yml/);
   });
 
+  test("31 a name from a variable whose line ended in CR: it does not draw on the terminal", () => {
+    const { error } = loading(undefined, { TOKENIZER_SETTINGS: "no-such.yml\r" });
+    expect(error?.message).toContain("no-such.yml\\u000d: there is no such file (");
+    expect(error?.message).not.toContain("\r");
+  });
+
   test("31 a folder", () => {
     const folder = `${writeSettings("")}.d`;
     mkdirSync(folder);

@@ -187,6 +187,8 @@ describe("a URL or a login where a server's name belongs", () => {
     [`ada:${PASSWORD}@h`, login],
     [`:${PASSWORD}@h`, login],
     [`${PASSWORD}/a@h:6379`, login],
+    ["[::1]", "found an address in brackets: leave them out here, as in ::1"],
+    ["[::1]:6379", "found an address in brackets: leave them out here, as in ::1, and give the port in tokenizer.port"],
     [`/run/${PASSWORD}.sock`, "found a path: of a Unix socket, write tokenizer.url: unix:///path"],
   ])("host: %s", (host, message) => {
     for (const result of [

@@ -149,6 +149,42 @@ describe("a list of secrets in a variable", () => {
   });
 });
 
+describe("a list in quotes is refused: docker's --env-file keeps them", () => {
+  const LIST = JSON.stringify([GOOD_PASSWORD, OTHER_PASSWORD]);
+
+  test.each([`'${LIST}'`, `"${LIST}"`, ` '${LIST}'\r`])("%s", (text) => {
+    const result = loadingText(BARE, { TOKENIZER_SAFE_PASSWORD: text });
+    const message = "looks like a list in quotes, which count here: take away the quotes around it";
+    expect(result.error?.faults).toEqual([{ path: "TOKENIZER_SAFE_PASSWORD", message }]);
+  });
+});
+
+describe("quotes around a secret are warned of, and kept", () => {
+  test.each([`"${GOOD_PASSWORD}"`, `'${GOOD_PASSWORD}'`])("%s", (password) => {
+    const warning =
+      "stands in quotes, which count: docker's --env-file keeps them. Take them away, if they are not meant";
+    for (const env of [{ TOKENIZER_SAFE_PASSWORD: password }, { TOKENIZER_SAFE_PASSWORD_FILE: fileWith(password) }]) {
+      const { settings, warnings } = loadingText(BARE, env);
+      expect(settings?.tokenizer.safe_password).toBe(password);
+      expect(warnings).toEqual([`${Object.keys(env)[0]} ${warning}`]);
+    }
+  });
+
+  test("of several in one warning", () => {
+    const tokenizer = { safe_password: [`'${GOOD_PASSWORD}'`, `"${OTHER_PASSWORD}"`] };
+    expect(loading({ tokenizer }).warnings).toEqual([
+      expect.stringMatching(
+        /^tokenizer\.safe_password\[0\], tokenizer\.safe_password\[1\] stand in quotes, which count/,
+      ),
+    ]);
+  });
+
+  test.each(['"', `"${GOOD_PASSWORD}`, `"${GOOD_PASSWORD}'`, `a"${GOOD_PASSWORD}"`])("but not %s", (password) => {
+    const { warnings } = loading({ tokenizer: { safe_password: [GOOD_PASSWORD + GOOD_PASSWORD, password] } });
+    expect(warnings.join()).not.toContain("quotes");
+  });
+});
+
 describe("white space around a secret is warned of, and kept", () => {
   test.each([
     ["a space before", ` ${GOOD_PASSWORD}`],
@@ -211,5 +247,49 @@ describe("the … of the documentation is refused as a secret, in production and
 
   test("but not within a secret", () => {
     expect(loading({ tokenizer: { safe_password: "so it goes on … and on" } }).error).toBeUndefined();
+  });
+});
+
+describe("a variable that nobody filled in is refused as a secret: it may be public, and is everybody's", () => {
+  const message =
+    "is a variable or a placeholder that nobody filled in; nothing is filled in here: put the secret itself in its place, or into its variable of the environment";
+
+  test.each([
+    "$" + "{TOKENIZER_SAFE_PASSWORD}",
+    "$" + "{SAFE_PASSWORD:-correct-horse-battery}",
+    " $" + "{SAFE_PASSWORD}\n",
+    '"$' + '{SAFE_PASSWORD}"',
+    "$TOKENIZER_SAFE_PASSWORD",
+    "$(TOKENIZER_SAFE_PASSWORD)",
+    "%TOKENIZER_SAFE_PASSWORD%",
+    "{{ .Values.tokenizer.safePassword }}",
+    "#{TokenizerSafePassword}",
+    "<put your own password here>",
+    "<%= ENV['SAFE_PASSWORD'] %>",
+  ])("%s", (text) => {
+    for (const env of [{}, { NODE_ENV: "production" }]) {
+      const one = loading({ tokenizer: { safe_password: text } }, env);
+      expect(one.error?.faults).toEqual([{ path: "tokenizer.safe_password", message }]);
+      const other = loadingText(BARE, { ...env, TOKENIZER_SAFE_PASSWORD: text });
+      expect(other.error?.faults).toEqual([{ path: "TOKENIZER_SAFE_PASSWORD", message }]);
+    }
+  });
+
+  test("also as Redis's password, and in its url", () => {
+    const password = "$" + "{REDIS_PASSWORD}";
+    for (const beside of [{ password }, { url: `redis://:${password}@localhost` }]) {
+      const { error } = loading({ tokenizer: { type: "redis", safe_password: GOOD_PASSWORD, ...beside } });
+      expect(error?.faults).toEqual([{ path: "tokenizer.password", message }]);
+    }
+  });
+
+  test.each([
+    "$ecretPassword1234",
+    "a$" + "{b}correct-horse",
+    "$" + "{b}correct-horse-battery",
+    "<<correct-horse-battery",
+    "100%_SURE_IT_IS_GOOD%",
+  ])("but not %s", (password) => {
+    expect(loading({ tokenizer: { safe_password: password } })).toMatchObject({ error: undefined, warnings: [] });
   });
 });
