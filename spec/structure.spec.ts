@@ -67,6 +67,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
           "errors.ts",
           ...(name === "local" ? [] : ["deadline.ts"]),
           ...(name === "dynamodb" || name === "redis" ? ["backends/clock.ts"] : []),
+          ...(name === "dynamodb" ? ["visible.ts"] : []),
         ],
         types: name === "local" ? ["backends/backend.ts"] : ["backends/backend.ts", "settings/settings.ts"],
         why: "opaque text in, opaque text out: a backend knows neither sessions nor credentials, nor another backend",

@@ -1,5 +1,5 @@
 /** Where the sessions are, as a person would say it. No secret is in it. */
-import { type Endpoint, findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
+import { type Endpoint, findEndpoint, findRegion, isHttpUrl } from "../backends/dynamodb/endpoint.js";
 import { hasDatabase } from "../backends/local/folder.js";
 import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
@@ -45,8 +45,8 @@ function redisPlace(settings: TokenizerSettings): string {
 }
 
 function dynamodbPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
-  const { table, aws_region_name } = settings;
-  const region = aws_region_name ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || "the profile's region");
+  const { table } = settings;
+  const region = findRegion(settings, env)?.name ?? "the profile's region";
   const endpoint = findEndpoint(settings, env);
   const at = endpoint === undefined ? "" : `, by way of ${withoutLogin(endpoint)}`;
   return `the DynamoDB table ${table} in ${region}${at}`;

@@ -1,4 +1,4 @@
-/** At which address DynamoDB is asked: the region's own, or another one that somebody set. */
+/** Where DynamoDB is asked: in which region, and at its own address or at another one that somebody set. */
 import type { TokenizerSettings } from "../../settings/settings.js";
 
 /** Another address than the region's own. */
@@ -28,4 +28,24 @@ export function findEndpoint(
 /** Whether it can be asked: `localhost:8000` is a URL to the parser, too, of the protocol `localhost`. */
 export function isHttpUrl(text: string): boolean {
   return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
+/** A region, and what set it, for messages. */
+export interface Region {
+  /** Not checked. */
+  readonly name: string;
+  readonly setBy: string;
+}
+
+/** The settings' or the environment's. The profile's, the SDK alone knows. */
+export function findRegion(
+  { aws_region_name }: Pick<TokenizerSettings, "aws_region_name">,
+  env: NodeJS.ProcessEnv,
+): Region | undefined {
+  if (aws_region_name !== undefined) return { name: aws_region_name, setBy: "tokenizer.aws_region_name" };
+  for (const setBy of ["AWS_REGION", "AWS_DEFAULT_REGION"]) {
+    const name = env[setBy];
+    if (name) return { name, setBy };
+  }
+  return undefined;
 }

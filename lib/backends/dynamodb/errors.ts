@@ -1,5 +1,7 @@
 /** What goes wrong with DynamoDB, and how it is told: the cause and the way out, never a key of AWS or a value. */
 import { TokenizerError } from "../../errors.js";
+import { quoted } from "../../visible.js";
+import type { Region } from "./endpoint.js";
 
 /** Where was asked, and by whom. */
 export interface Place {
@@ -123,8 +125,14 @@ export const isDenied = (error: unknown): boolean => causeOf(error) === "AccessD
 const causeOf = (error: unknown) =>
   error instanceof TokenizerError ? (error.cause as SdkError | undefined)?.name : undefined;
 
-/** No region in the settings, the environment or the profile. */
-export function noRegion({ profile_name: profile }: Place, cause: unknown): TokenizerError {
+/**
+ * No region in the settings, the environment or the profile, or one that is none.
+ *
+ * @param found in the settings or the environment
+ */
+export function noRegion({ profile_name: profile }: Place, found: Region | undefined, cause: unknown): TokenizerError {
+  if (found)
+    return unusable(`${found.setBy} is no region: found ${quoted(found.name)}. Write it as in us-east-1.`, cause);
   const ofProfile = profile === undefined ? "a profile with a region" : `the profile ${profile}, with a region,`;
   return unusable(
     `DynamoDB needs a region. Set tokenizer.aws_region_name, or AWS_REGION or AWS_DEFAULT_REGION in the environment, or ${ofProfile} in the AWS configuration file (~/.aws/config).`,
@@ -143,6 +151,13 @@ export function noCredentials(error: unknown, place: Place): TokenizerError {
   // Its own words name profiles; those of others may quote an answer.
   const [reason, cause] = name === "CredentialsProviderError" ? [firstLine(message), error] : [name, undefined];
   return unusable(`There are no AWS credentials to use (${reason}). ${whoAsks(place)}`, cause);
+}
+
+/** @param parts those that hold white space */
+export function spacedCredentials(parts: readonly string[]): TokenizerError {
+  return unusable(
+    `The AWS credentials that were found cannot be right: there is white space in ${parts.join(" and ")}. Take it away where they come from; often it is a newline at the end.`,
+  );
 }
 
 /** Where a profile has no credentials, the SDK goes on to the machine's: not who was named. */

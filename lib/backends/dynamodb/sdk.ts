@@ -3,8 +3,8 @@ import type { DynamoDB, DynamoDBClientConfig } from "@aws-sdk/client-dynamodb";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { TokenizerSettings } from "../../settings/settings.js";
 import type { Connections } from "./connections.js";
-import { findEndpoint, isHttpUrl } from "./endpoint.js";
-import { noCredentials, noRegion, noUrl, type Place, standIn } from "./errors.js";
+import { findEndpoint, findRegion, isHttpUrl } from "./endpoint.js";
+import { noCredentials, noRegion, noUrl, type Place, spacedCredentials, standIn } from "./errors.js";
 
 /** What the settings say about the way there. */
 export interface DynamodbOptions
@@ -113,7 +113,7 @@ export class DynamodbSdk {
     const after = await client.config.credentials({ forceRefresh: true }).catch((error: unknown) => {
       throw noCredentials(error, this.place);
     });
-    refuseStandIn(this.place, after);
+    refuseUnusable(this.place, after);
     if (!isSame(before, after)) this.#renewals++;
   }
 
@@ -123,12 +123,12 @@ export class DynamodbSdk {
     if (endpoint && !isHttpUrl(endpoint.url)) throw noUrl(endpoint.setBy);
     const client = new DynamoDB(clientConfig(this.#options, this.#transport));
     this.#region = await client.config.region().catch((error: unknown) => {
-      throw noRegion(this.place, error);
+      throw noRegion(this.place, findRegion(this.#options, process.env), error);
     });
     const credentials = await client.config.credentials().catch((error: unknown) => {
       throw noCredentials(error, this.place);
     });
-    refuseStandIn(this.place, credentials);
+    refuseUnusable(this.place, credentials);
     this.#watch(client);
     // After the last wait: what was closed meanwhile must not open again.
     if (this.#isClosed) throw storeClosed();
@@ -156,7 +156,7 @@ export class DynamodbSdk {
 function clientConfig(options: DynamodbOptions, { connections, answerTimeout }: Transport): DynamoDBClientConfig {
   const { profile_name: profile, aws_access_key: id, aws_secret_key: secret, aws_session_token: token } = options;
   // The SDK knows the first of the two, and the profile's.
-  const region = options.aws_region_name ?? (process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || undefined);
+  const region = findRegion(options, process.env)?.name;
   const config: DynamoDBClientConfig & { readonly ignoreCache: boolean } = {
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
@@ -183,9 +183,20 @@ function clientConfig(options: DynamodbOptions, { connections, answerTimeout }: 
   return config;
 }
 
-/** The SDK tells of each source that credentials went through. */
-function refuseStandIn(place: Place, credentials: object): void {
-  const { $source = {} } = credentials as { $source?: object };
+/**
+ * A newline is refused before a request could hold it: no header can, and where Node refuses that, the SDK leaves a timer
+ * behind, for weeks.
+ */
+function refuseUnusable(place: Place, credentials: Credentials): void {
+  const parts: readonly (readonly [string, string | undefined])[] = [
+    ["the access key's id", credentials.accessKeyId],
+    ["the secret key", credentials.secretAccessKey],
+    ["the session token", credentials.sessionToken],
+  ];
+  const spaced = parts.filter(([, text = ""]) => text !== text.trim() || /\p{Cc}/u.test(text)).map(([what]) => what);
+  if (spaced.length > 0) throw spacedCredentials(spaced);
+  // The SDK tells of each source that credentials went through.
+  const { $source = {} } = credentials as { readonly $source?: object };
   const sources = Object.keys($source);
   const isProfiles = sources.length === 0 || sources.some((name) => name.includes("PROFILE"));
   if (place.profile_name !== undefined && !isProfiles) throw standIn(place);

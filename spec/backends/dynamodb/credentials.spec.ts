@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { configureAws, isolateAws, startKeyServer } from "../../support/aws-environment.js";
 import {
@@ -45,8 +46,48 @@ function accept(ids: string[], refusedAs = "ExpiredTokenException"): void {
 const keysOf = (profile: string, id: string) =>
   `[${profile}]\naws_access_key_id=${id}\naws_secret_access_key=s\naws_session_token=token of ${id}\n`;
 
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+
 const backendOf = (way: object = {}) =>
   makeBackend({ aws_region_name: REGION, endpoint: dynamodb.endpoint, table, ...way });
+
+describe("credentials with white space, as a Kubernetes secret's newline: refused at once, as no request could hold them", () => {
+  const KEYS = { AWS_ACCESS_KEY_ID: "AKIDHOLE", AWS_SECRET_ACCESS_KEY: "hole", AWS_SESSION_TOKEN: "hole" };
+
+  test.each([
+    ["the access key's id", { AWS_ACCESS_KEY_ID: "AKIDHOLE\n" }],
+    ["the secret key", { AWS_SECRET_ACCESS_KEY: " hole" }],
+    ["the session token", { AWS_SESSION_TOKEN: "hole\r" }],
+    ["the access key's id and the secret key", { AWS_ACCESS_KEY_ID: "AKIDHOLE ", AWS_SECRET_ACCESS_KEY: "hole\n" }],
+  ])("%s", async (what, env) => {
+    Object.assign(process.env, KEYS, env);
+    const { backend } = backendOf();
+    const error = await failureOf(backend.open());
+    expect(error).toMatchObject({
+      code: "STORE_UNUSABLE",
+      message: `The AWS credentials that were found cannot be right: there is white space in ${what}. Take it away where they come from; often it is a newline at the end.`,
+    });
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/hole/i);
+    expect(dynamodb.calls).toEqual([]);
+  });
+
+  test("by the settings, the same; and nothing keeps the process from ending", async () => {
+    const before = timers();
+    const { backend } = backendOf({ aws_access_key: "AKIDHOLE\n", aws_secret_key: "hole" });
+    expect(await failureOf(backend.open())).toMatchObject({ code: "STORE_UNUSABLE" });
+    await backend.close();
+    expect(timers()).toBe(before);
+  });
+
+  test("renewed ones, too", async () => {
+    configureAws({ credentials: keysOf("work", "AKIDOLD") });
+    const { backend } = backendOf({ profile_name: "work" });
+    await backend.open();
+    accept(["AKIDNEW"]);
+    configureAws({ credentials: keysOf("work", "AKID\tNEW") });
+    expect((await failureOf(backend.read("session:a"))).message).toContain("white space in the access key's id");
+  });
+});
 
 describe("credentials that are renewed while the process runs", () => {
   test.each(["ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId"])(

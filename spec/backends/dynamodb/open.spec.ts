@@ -188,6 +188,19 @@ describe("in which region", () => {
     });
   });
 
+  test.each([
+    ["tokenizer.aws_region_name", { ...KEYS, aws_region_name: "us-east-1\r" }, {}, '"us-east-1\\r"'],
+    ["AWS_REGION", KEYS, { AWS_REGION: "US East (Ohio)" }, '"US East (Ohio)"'],
+    ["AWS_DEFAULT_REGION", KEYS, { AWS_DEFAULT_REGION: "us-east-1/" }, '"us-east-1/"'],
+  ] as [string, Way, object, string][])("what is none is refused, and named: %s", async (setBy, way, env, found) => {
+    Object.assign(process.env, env);
+    const { code, message } = await failureOf(open(way));
+    expect({ code, message }).toEqual({
+      code: "STORE_UNUSABLE",
+      message: `${setBy} is no region: found ${found}. Write it as in us-east-1.`,
+    });
+  });
+
   test("none, through tokenizer(): ready rejects, and not the call", async () => {
     const sessions = tokenizer(
       { tokenizer: { type: "dynamodb", table, ...KEYS, safe_password: "a safe password for specs" } },
