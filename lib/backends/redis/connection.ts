@@ -86,7 +86,8 @@ export class Connection {
       }
       if (!this.#dialer.isAnswer(error)) {
         this.#drop(client, error as Error);
-        throw this.#failed(this.#reasons.get(client) ?? (error as Error));
+        const hasAnswered = this.#answered === client;
+        throw this.#failed(this.#reasons.get(client) ?? (error as Error), hasAnswered ? args[0] : undefined);
       }
       const refusal = new Refusal(this.server, error.message, { command: args[0] });
       if (this.#answered !== client) this.#refusals.set(client, refusal);
@@ -144,8 +145,8 @@ export class Connection {
     this.#failure = { error, until: performance.now() + PAUSE * (1 + Math.random()) };
   }
 
-  #failed(reason: Error): ConnectionFailure {
-    return new ConnectionFailure(this.server, reason, { wasConnected: true, isSecure: this.#dialer.isSecure });
+  #failed(reason: Error, refused?: string): ConnectionFailure {
+    return new ConnectionFailure(this.server, reason, { wasConnected: true, isSecure: this.#dialer.isSecure, refused });
   }
 
   /** A master that was replaced may take writes for a while yet: they would be lost. */

@@ -50,17 +50,20 @@ export class ConnectionFailure extends Error {
   readonly isSecure: boolean;
   /** Whether the address is one that a server announced. */
   readonly isAnnounced: boolean;
+  /** What was not answered, of a connection by which others were. */
+  readonly refused: string | undefined;
 
   constructor(
     readonly server: string,
     cause: Error,
-    { wasConnected = false, isSecure = false, isAnnounced = false },
+    { wasConnected = false, isSecure = false, isAnnounced = false, refused = undefined as string | undefined },
   ) {
     super(cause.message);
     this.cause = cause;
     this.wasConnected = wasConnected;
     this.isSecure = isSecure;
     this.isAnnounced = isAnnounced;
+    this.refused = refused;
   }
 }
 
@@ -157,17 +160,25 @@ function explainFailure(failure: ConnectionFailure, atStart: boolean): Tokenizer
   const { code = "" } = cause as NodeJS.ErrnoException;
   const told = explainTls(code, cause.message);
   if (told) return new TokenizerError("STORE_UNUSABLE", `Redis at ${server} cannot be used: ${told}`, { cause });
-  const reason = REASONS[code] ?? cause.message.replace(/[.\s]+$/, "");
+  const reason = isForeign(cause) ? FOREIGN : (REASONS[code] ?? cause.message.replace(/[.\s]+$/, ""));
   const text = wasConnected
     ? `The connection to Redis at ${server} was lost: ${reason}.`
     : `Redis at ${server} cannot be reached: ${reason}.`;
   return new TokenizerError("STORE_UNAVAILABLE", atStart ? text + hint(failure, code) : text, { cause });
 }
 
+/** As the package says it of the first byte, but of that of a TLS alert, 21. */
+const isForeign = ({ message }: Error): boolean => /^Unknown RESP type (?!21 )/.test(message);
+
+const FOREIGN = "what answered does not speak the protocol of Redis";
+
 /** What else it may be. Where the two sides do not speak alike, each may end the connection, or wait for the other. */
-function hint({ cause, wasConnected, isSecure, isAnnounced }: ConnectionFailure, code: string): string {
+function hint({ cause, wasConnected, isSecure, isAnnounced, refused }: ConnectionFailure, code: string): string {
   // Who ends a connection with a word has said why.
   if (cause instanceof Refusal) return "";
+  if (isForeign(cause)) return " Check tokenizer.host and tokenizer.port, or tokenizer.url.";
+  // Some proxies end the connection at what they do not know.
+  if (refused) return ` It had answered before: if a proxy stands before Redis, have it allow ${refused}.`;
   if (wasConnected && !isSecure)
     return " If it expects TLS, set tokenizer.options.ssl: true, or rediss:// in tokenizer.url.";
   if (wasConnected) return " If it wants a client's certificate, set tokenizer.options.cert and tokenizer.options.key.";

@@ -130,7 +130,7 @@ withRedis("what is in the way at start is told", () => {
       "something that is not Redis",
       () => ({ port: portOf(stranger) }),
       "STORE_UNAVAILABLE",
-      /^(The connection to )?Redis at 127\.0\.0\.1:\d+ (was lost|cannot be reached): Unknown RESP type 72 "H"\./,
+      /^(The connection to )?Redis at 127\.0\.0\.1:\d+ (was lost|cannot be reached): what answered does not speak the protocol of Redis\. Check tokenizer\.host and tokenizer\.port, or tokenizer\.url\.$/,
     ],
     [
       "no password",
@@ -239,6 +239,28 @@ withRedis("what is in the way at start is told", () => {
     expect(await failureOf(list.next())).toEqual({
       code: "STORE_UNAVAILABLE",
       message: `Redis at 127.0.0.1:${port} refused SCAN: ERR unsupported command.`,
+    });
+    await backend.close();
+    proxy.close();
+  });
+
+  test("what stands before Redis and ends the connection at SCAN, as twemproxy does: the command is named", async () => {
+    const proxy = createServer((socket) => {
+      socket
+        .on("error", () => {})
+        .on("data", (chunk) => {
+          if (String(chunk).includes("SCAN")) socket.end();
+          else socket.write(":1\r\n");
+        });
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const port = (proxy.address() as AddressInfo).port;
+    const { backend } = makeBackend({ port });
+    expect(await failureOf(backend.open())).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message:
+        `The connection to Redis at 127.0.0.1:${port} was lost: Socket closed unexpectedly. ` +
+        "It had answered before: if a proxy stands before Redis, have it allow SCAN.",
     });
     await backend.close();
     proxy.close();
