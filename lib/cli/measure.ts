@@ -1,5 +1,6 @@
 /** Tries all that is ever asked of a backend, and how long that takes. */
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Backend } from "../backends/backend.js";
 import type { Io } from "./command.js";
 import { withProgress } from "./progress.js";
@@ -62,7 +63,7 @@ async function tryRound(backend: Backend, key: string, timings: readonly Timing[
   // Where nothing was written, that nothing is found is right.
   const isRight = (isThere: boolean) => isThere || !isFine(write);
   await time(write, () => backend.write(key, record, "absent"));
-  await time(read, async () => isRight((await backend.read(key))?.version === record.version));
+  await time(read, async () => isRight(isDeepStrictEqual({ ...(await backend.read(key)) }, record)));
   await time(touch, async () => isRight(await backend.touch(key, record.expires + 1, record.version)));
   await time(remove, async () => isRight(await backend.remove(key)));
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import type { StoredRecord } from "../../lib/backends/backend.js";
 import { clientOf, makeTable, refusal, startDynamodb, switchTtlOn, WAY } from "../support/dynamodb-server.js";
 import { lastingFolder } from "../support/lasting-folder.js";
 import { everyBackend, onEveryBackend, type Place } from "../support/places.js";
@@ -80,6 +81,24 @@ onEveryBackend((places) => {
     jest.restoreAllMocks();
     // What was not removed ends by itself; in a folder without a database, all that was tried is gone.
     expect(await recordsAt(place)).toBe(operation === "remove" && place.type !== "local" ? 1 : 0);
+  });
+
+  test.each([
+    ["value", (record: StoredRecord) => ({ ...record, value: record.value.slice(1) })],
+    ["version", (record: StoredRecord) => ({ ...record, version: record.version.toUpperCase() })],
+    ["expires, in seconds", (record: StoredRecord) => ({ ...record, expires: Math.ceil(record.expires / 1000) })],
+  ])("read that answers another %s is named", async (_name, alter) => {
+    const place = await places.next();
+    const { read } = places.prototype;
+    jest.spyOn(places.prototype, "read").mockImplementation(async function (this: unknown, key) {
+      const found = await read.call(this, key);
+      return found && alter(found);
+    });
+    const { code, stderr } = await check(place);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "read: the answer was wrong: the record was not as it had been left a moment before.",
+    });
   });
 
   test("a removal that fails at first is done again", async () => {

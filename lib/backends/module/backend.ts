@@ -7,7 +7,7 @@ import { Deadline } from "../../deadline.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { ModuleOptions } from "../../settings/settings.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
-import { checkBackend, loadFactory, type ModulePlace, nameOf, reasonOf } from "./factory.js";
+import { checkBackend, checkRecord, loadFactory, type ModulePlace, nameOf, reasonOf } from "./factory.js";
 
 export interface ModuleBackendOptions extends ModulePlace {
   readonly options: ModuleOptions;
@@ -43,8 +43,10 @@ export class ModuleBackend implements Backend {
     await this.#opened();
   }
 
-  read(key: string): Promise<StoredRecord | undefined> {
-    return this.#ask("read", (backend) => backend.read(key));
+  async read(key: string): Promise<StoredRecord | undefined> {
+    // Databases have null for what is not there.
+    const found = (await this.#ask("read", (backend) => backend.read(key))) ?? undefined;
+    return found && checkRecord(found, "read", this.#options);
   }
 
   write(key: string, record: StoredRecord, expected: Expected): Promise<boolean> {
@@ -68,7 +70,7 @@ export class ModuleBackend implements Backend {
         const step = await this.#ask("entries", () => entries.next());
         if (step.done) return;
         isLeft = true;
-        yield step.value;
+        yield checkRecord(step.value, "entries", this.#options);
         isLeft = false;
       }
     } finally {

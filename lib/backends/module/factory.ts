@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { TokenizerError } from "../../errors.js";
-import type { Backend, BackendFactory } from "../backend.js";
+import type { Backend, BackendFactory, StoredRecord } from "../backend.js";
 
 /** Where the user's module is. */
 export interface ModulePlace {
@@ -69,6 +69,27 @@ export function checkBackend(made: Backend | null | undefined, place: ModulePlac
   const missing = Object.keys(METHODS).filter((name) => typeof made[name as keyof typeof METHODS] !== "function");
   if (missing.length === 0) return made;
   throw unusable(place, `the backend that it makes lacks ${missing.join(", ")}. Add what is missing.`);
+}
+
+/**
+ * What its `read` or `entries` answered, if that is a record: what is nearly one would be lost later, without a reason.
+ *
+ * @throws TokenizerError `STORE_UNUSABLE`, without anything of the answer
+ */
+export function checkRecord<T extends StoredRecord>(answer: T, method: string, place: ModulePlace): T {
+  const wrong = whyNoRecord(answer);
+  if (wrong === undefined) return answer;
+  const shape = "{ value, version, expires }: two texts, and milliseconds since 1970 as a number";
+  throw unusable(place, `the backend's ${method} must answer ${shape}; found ${wrong}.`);
+}
+
+function whyNoRecord(answer: StoredRecord): string | undefined {
+  if (typeof answer !== "object" || answer === null) return `it ${kindOf(answer)}`;
+  const { value, version, expires } = answer;
+  if (typeof value !== "string") return `value ${kindOf(value)}`;
+  if (typeof version !== "string") return `version ${kindOf(version)}`;
+  if (typeof expires !== "number") return `expires ${kindOf(expires)}`;
+  return Number.isNaN(expires) ? "expires of type number, and none" : undefined;
 }
 
 /** What was thrown, on one line, and without the password of a URL. */

@@ -367,6 +367,40 @@ describe("what stands before somebody's backend", () => {
       (error: unknown) => error,
     );
 
+  test.each([
+    ["a text", JSON.stringify(record), "found it of type string"],
+    ["bytes for a value", { ...record, value: Buffer.from("value") }, "found value of type object"],
+    ["what a value was written from", { ...record, value: { cart: [] } }, "found value of type object"],
+    ["a row without a version", { value: "value", expires: record.expires }, "found version missing"],
+    [
+      "a number's text, as some databases answer large ones",
+      { ...record, expires: "1000" },
+      "found expires of type string",
+    ],
+    ["a Date", { ...record, expires: new Date(record.expires) }, "found expires of type object"],
+    ["no number", { ...record, expires: Number.NaN }, "found expires of type number, and none"],
+  ])("what is no record is refused, and nothing of it told: %s", async (_name, answer, found) => {
+    const read = async () => answer as never;
+    async function* entries() {
+      yield (typeof answer === "string" ? answer : { key: "key", ...answer }) as never;
+    }
+    const backend = backendThat(() => Object.assign(memory(), { read, entries }));
+    for (const [name, work] of [
+      ["read", backend.read("key")],
+      ["entries", everyOf(backend.entries())],
+    ] as const) {
+      expect(await failureOf(work)).toMatchObject({
+        code: "STORE_UNUSABLE",
+        message: `tokenizer.module: "./any.mjs": the backend's ${name} must answer { value, version, expires }: two texts, and milliseconds since 1970 as a number; ${found}.`,
+      });
+    }
+  });
+
+  test("nothing is answered as null, too", async () => {
+    const backend = backendThat(() => Object.assign(memory(), { read: async () => null as never }));
+    expect(await backend.read("key")).toBeUndefined();
+  });
+
   test("makes it once, with the options as they stand and a context, and opens it before anything else", async () => {
     const calls: unknown[] = [];
     const client = new (class Client {})();
