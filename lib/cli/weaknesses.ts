@@ -20,7 +20,7 @@ function ofLocal({ type, path }: TokenizerSettings, env: NodeJS.ProcessEnv): rea
   return above === undefined
     ? []
     : [
-        `tokenizer.path is below ${above}, a temporary folder: the system removes what is there, at its next start at the latest. Leave tokenizer.path out (.tokens, beside the settings file), or name a folder that lasts.`,
+        `The folder of the sessions is below ${above}, a temporary folder: the system removes what is there, at its next start at the latest. Name one that lasts in tokenizer.path; without it, it is .tokens beside the settings file.`,
       ];
 }
 

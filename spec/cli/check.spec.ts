@@ -451,7 +451,7 @@ describe("what is weak is warned of", () => {
     [
       "a temporary folder",
       { type: "local", path: "/var/tmp/tokens" },
-      ["tokenizer.path is below /var/tmp, a temporary"],
+      ["The folder of the sessions is below /var/tmp, a temporary"],
     ],
     ["nothing", { type: "local" }, []],
     [

@@ -6,7 +6,7 @@ import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../
 import { Connection } from "./connection.js";
 import { emptyLog } from "./database.js";
 import { DATABASE, makePrivateFile, refreshTimes } from "./files.js";
-import { preparePresentFolder, preparePrivateFolder } from "./folder.js";
+import { doubtAbout, preparePresentFolder, preparePrivateFolder } from "./folder.js";
 import { prune } from "./pruning.js";
 import {
   type EngineName,
@@ -50,6 +50,7 @@ export class LocalBackend implements Backend {
   /** A change met a lock. All others wait as long, or the loop would stand still for each of them at every try. */
   #locked: { readonly until: number; readonly error: unknown } | undefined;
   #hasReportedRow = false;
+  #hasDoubted = false;
 
   constructor({ path, engine, create = true }: LocalOptions, context: BackendContext) {
     // Absolute, or it would be another folder once the application changes its working directory.
@@ -174,10 +175,17 @@ export class LocalBackend implements Backend {
   #openFile(engine: OpenDatabase): Connection {
     if (this.#create) preparePrivateFolder(this.#path);
     else preparePresentFolder(this.#path);
+    this.#warnOfDoubt();
     makePrivateFile(this.#file);
     const connection = Connection.open(this.#path, engine, this.#context.warn);
     this.#watch ??= setInterval(() => this.#lookByItself(), LOOK_INTERVAL).unref();
     return connection;
+  }
+
+  #warnOfDoubt(): void {
+    const doubt = this.#hasDoubted ? undefined : doubtAbout(this.#path);
+    this.#hasDoubted = true;
+    if (doubt !== undefined) this.#context.warn(doubt);
   }
 
   /** Lets go of a connection whose files are not all on disk any more. */

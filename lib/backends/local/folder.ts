@@ -21,7 +21,20 @@ const NETWORK_FILE_SYSTEMS = new Map([
   [0xfe534d42, "SMB"],
   [0xff534d42, "CIFS"],
   [0x01021997, "9p"],
+  [0x00c36400, "Ceph"],
+  [0x0bd00bd0, "Lustre"],
+  [0x47504653, "GPFS"],
+  [0x19830326, "BeeGFS"],
+  [0x5346414f, "AFS"],
+  [0x6b414653, "AFS"],
+  [0x73757245, "Coda"],
+  [0x786f4256, "VirtualBox's shared folders"],
+  [0xbacbacbc, "VMware's shared folders"],
+  [0x7c7c6673, "Parallels' shared folders"],
 ]);
+
+/** A disk by way of a program (NTFS), or another machine's folder: the number is the same. */
+const FUSE = 0x65735546;
 
 const OTHERS = 0o077;
 const STICKY = 0o1000;
@@ -69,7 +82,7 @@ export function tightenFolder(path: string): void {
   refuseNetwork(path);
   if (process.platform === "win32") return;
   refuseStrangers(path, folder);
-  for (const file of FILES) refuseLink(join(path, file));
+  for (const file of FILES) refuseOthersFile(path, file);
   if (folder.mode & OTHERS) chmodSync(path, 0o700);
 }
 
@@ -128,9 +141,23 @@ function refuseStrangers(path: string, folder: Stats): void {
   if (isShared) throw unusable(path, "it is open to other users and holds other things than sessions", BELOW);
 }
 
-function refuseLink(file: string): void {
+function refuseOthersFile(path: string, name: string): void {
+  const file = join(path, name);
   const found = lstatSync(file, { throwIfNoEntry: false });
-  if (found && !found.isFile()) throw unusable(dirname(file), `${file} is not an ordinary file`);
+  if (!found) return;
+  if (!found.isFile()) throw unusable(path, `${file} is not an ordinary file`);
+  // It is git's business alone.
+  if (name === IGNORE || found.uid === process.getuid?.() || process.getuid?.() === 0) return;
+  const advice =
+    "Give it to the user that the application runs as (chown): what root puts there, as a restored backup, is root's.";
+  throw unusable(path, `${file} belongs to another user`, advice);
+}
+
+/** What to warn of, if anything: it cannot be told from here whether the database survives there. */
+export function doubtAbout(path: string): string | undefined {
+  return statfsSync(path).type === FUSE
+    ? "The folder of the sessions is on FUSE, as the shared folders of Docker Desktop and of virtual machines are, sshfs and their like. Many of those damage the database as soon as two processes use it. Name a folder on a disk in tokenizer.path, or a volume of the container."
+    : undefined;
 }
 
 function refuseNetwork(path: string): void {

@@ -401,6 +401,30 @@ describe.each(ENGINES)("on %s", (engine) => {
       expect(await second.call("open")).toBeUndefined();
     });
 
+    test.each(["sessions.db", "sessions.db-wal", "sessions.db-shm", "sessions.files"])(
+      "61: a file that root put there is named: %s",
+      async (name) => {
+        if (!IS_ROOT) return;
+        chmodSync(root, 0o711);
+        chmodSync(join(path, ".."), 0o711);
+        mkdirSync(path, { mode: 0o700 });
+        giveAway(path);
+        const first = await start(engine, asStranger);
+        await first.run({ task: "write", key: "k", value: "v" });
+        await first.kill("SIGKILL");
+        chownSync(join(path, name), 0, 0);
+        const second = await start(engine, asStranger);
+        await expect(second.call("open")).rejects.toMatchObject({
+          code: "STORE_UNUSABLE",
+          status: 503,
+          message: `The folder ${path} cannot keep sessions: ${join(path, name)} belongs to another user. Give it to the user that the application runs as (chown): what root puts there, as a restored backup, is root's.`,
+        });
+        chownSync(join(path, name), NOBODY, NOBODY);
+        expect(await second.call("open")).toBeUndefined();
+        expect(await second.call("read", "k")).toMatchObject({ value: "v" });
+      },
+    );
+
     test("60: a file system mounted read-only is refused", async () => {
       await seed(engine, 3);
       const { answer, reason } = await runBelow(

@@ -35,6 +35,16 @@ describe("a network file system is refused", () => {
     ["SMB", 0xfe534d42],
     ["CIFS", 0xff534d42],
     ["9p", 0x01021997],
+    ["Ceph", 0x00c36400],
+    ["Lustre", 0x0bd00bd0],
+    ["GPFS", 0x47504653],
+    ["BeeGFS", 0x19830326],
+    ["AFS", 0x5346414f],
+    ["AFS", 0x6b414653],
+    ["Coda", 0x73757245],
+    ["VirtualBox's shared folders", 0x786f4256],
+    ["VMware's shared folders", 0xbacbacbc],
+    ["Parallels' shared folders", 0x7c7c6673],
   ])("%s (%i)", (name, type) => {
     kind = type;
     const path = join(root, `network-${type}`);
@@ -133,6 +143,30 @@ describe("a folder that is made", () => {
     expect(execFileSync("git", ["status", "--porcelain", "--untracked-files=all"], { cwd: project }).toString()).toBe(
       "",
     );
+  });
+});
+
+describe("FUSE, which may be a disk or may be the network,", () => {
+  const openOn = async (type: number) => {
+    kind = type;
+    const warnings: string[] = [];
+    const path = join(root, `fuse-${type}`);
+    const backend = new LocalBackend({ path }, { now: Date.now, timeout: 60_000, warn: (text) => warnings.push(text) });
+    await backend.open();
+    fs.rmSync(path, { recursive: true });
+    await backend.write("key", { value: "", version: "v", expires: 9e15 }, "any");
+    await backend.close();
+    return warnings.filter((warning) => !warning.includes("its sessions are over"));
+  };
+
+  test("is warned of, once", async () => {
+    expect(await openOn(0x65735546)).toEqual([
+      "The folder of the sessions is on FUSE, as the shared folders of Docker Desktop and of virtual machines are, sshfs and their like. Many of those damage the database as soon as two processes use it. Name a folder on a disk in tokenizer.path, or a volume of the container.",
+    ]);
+  });
+
+  test("and a disk is not", async () => {
+    expect(await openOn(0xef53)).toEqual([]);
   });
 });
 
