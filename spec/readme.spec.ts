@@ -42,9 +42,7 @@ describe("README", () => {
   /** Starts the application of the README; a second time on the sessions of the first. */
   async function startApplication() {
     const port = await freePort();
-    const settings = block("yaml")
-      .replace("path: tokens", `path: ${join(folder, "tokens")}`)
-      .replace("…", "x".repeat(32));
+    const settings = block("yaml").replace("…", "x".repeat(32));
     writeFileSync(join(folder, "settings.yml"), settings, { mode: 0o600 });
     writeFileSync(join(folder, "app.mjs"), block("ts").replace("3000", String(port)));
     child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "app.mjs"], {
@@ -94,7 +92,7 @@ describe("README", () => {
     expect(answer.statusCode).toBe(302);
     expect(await exited).toEqual([0, null]);
     // Closed by its last process, the database has no log beside it.
-    expect(readdirSync(join(folder, "tokens")).filter((name) => name.endsWith("-wal"))).toEqual([]);
+    expect(readdirSync(join(folder, ".tokens")).filter((name) => name.endsWith("-wal"))).toEqual([]);
 
     const again = await startApplication();
     expect(await again.greeting(answer.headers["set-cookie"]?.[0]?.split(";")[0])).toBe("Hello ada");
@@ -120,9 +118,9 @@ describe("README", () => {
   });
 
   test("what its commands print is what they print", async () => {
-    const path = join(lastingFolder(), "tokens");
-    const file = join(folder, "command-line.yml");
-    const settings = block("yaml").replace("path: tokens", `path: ${path}`).replace("…", "x".repeat(32));
+    const place = lastingFolder();
+    const file = join(place, "settings.yml");
+    const settings = block("yaml").replace("…", "x".repeat(32));
     writeFileSync(file, settings, { mode: 0o600 });
     const sessions = tokenizer(file);
     await signInOnce(sessions);
@@ -132,8 +130,7 @@ describe("README", () => {
       const argv = command.replace("$ npx express-tokenizer ", "").split(" ");
       const env = { TOKENIZER_SETTINGS: file };
       expect(await main(argv, { print: (line) => printed.push(line), tell: () => {}, env })).toBe(0);
-      const shown = printed.map((line) => line.replace(file, "/srv/my-app/settings.yml"));
-      expect(shown.map((line) => alike(line.replace(path, "/srv/my-app/tokens")))).toEqual(expected.map(alike));
+      expect(printed.map((line) => alike(line.replace(place, "/srv/my-app")))).toEqual(expected.map(alike));
     }
     await sessions.close();
   });
