@@ -13,7 +13,7 @@ export interface Secret {
 export function secretsIn(document: Section): readonly Secret[] {
   return Object.entries(settingSections).flatMap(([path, keys]) => {
     const at = path.split(".");
-    const section = at.reduce<unknown>((within, key) => (isSection(within) ? within[key] : undefined), document);
+    const section = valueAt(document, at);
     if (!isSection(section)) return [];
     return (
       Object.keys(keys)
@@ -23,6 +23,10 @@ export function secretsIn(document: Section): readonly Secret[] {
         .flatMap((key) => eachOf([...at, key], section[key]))
     );
   });
+}
+
+export function valueAt(document: Section, at: readonly string[]): unknown {
+  return at.reduce<unknown>((within, key) => (isSection(within) ? within[key] : undefined), document);
 }
 
 function eachOf(at: Path, value: unknown): readonly Secret[] {
@@ -48,20 +52,14 @@ function whyPlaceholder(text: string): string | undefined {
     : undefined;
 }
 
-/** White space around a secret is part of it, and of a key in PEM it does not matter. */
-export function findSpaced(document: Section): readonly Path[] {
-  return findTexts(document, (text) => text !== text.trim() && !text.includes("-----BEGIN "));
+/** White space around a text is part of it, and of a key in PEM it does not matter. */
+export function isSpaced({ value }: Secret): boolean {
+  return typeof value === "string" && value !== value.trim() && !value.includes("-----BEGIN ");
 }
 
 const QUOTED = /^(["'])(.+)\1$/s;
 
-/** Quotes, too: some readers of variables keep those that stand in a file. */
-export function findQuoted(document: Section): readonly Path[] {
-  return findTexts(document, (text) => QUOTED.test(text.trim()));
-}
-
-function findTexts(document: Section, isFound: (text: string) => boolean): readonly Path[] {
-  return secretsIn(document)
-    .filter(({ value }) => typeof value === "string" && isFound(value))
-    .map(({ at }) => at);
+/** Quotes are part of it, too: some readers of variables keep those that stand in a file. */
+export function isQuoted({ value }: Secret): boolean {
+  return typeof value === "string" && QUOTED.test(value.trim());
 }

@@ -181,7 +181,7 @@ export function typesOf(key: string): readonly TokenizerSettings["type"][] {
 
 /** Says why a setting of another type changes nothing. */
 export function whyUnused(key: string, type: string): string {
-  return `is for type: ${typesOf(key).join(" or ")}; with type: ${type} it changes nothing`;
+  return `is for type: ${typesOf(key).join(" or ")}; with type: ${type} it changes nothing: take it away`;
 }
 
 /** One schema for each key of an interface: the compiler names the one forgotten, or the one too many. */
@@ -379,7 +379,12 @@ const tokenizer: Complete<TokenizerSettings> = {
   database: { description: "redis: the number of the database", type: "integer", minimum: 0, default: 0 },
   prefix: { description: "redis: what every key of ours begins with, a text", ...text, default: "tokenizer:" },
   options: { description: "redis: how to connect. module: what that backend wants", type: "object" },
-  table: { description: "dynamodb: the table's name, a text", ...text, examples: ["session_tokens"] },
+  table: {
+    description: "dynamodb: the table's name (letters, digits and _.-) or ARN",
+    type: "string",
+    pattern: "^([A-Za-z0-9_.-]+|arn:\\S+)$",
+    examples: ["session_tokens"],
+  },
   aws_region_name: {
     description: "dynamodb: the region, a text. Without it: AWS_REGION, AWS_DEFAULT_REGION, or the profile's",
     ...text,

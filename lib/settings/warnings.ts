@@ -1,10 +1,10 @@
 /** What is allowed, but is probably not meant. */
-import { type Path, writePath, writePlace } from "./faults.js";
+import { writePath, writePlace } from "./faults.js";
 import type { SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
 import { type Draft, HOW_TO_MAKE_ONE, weakSecrets } from "./rules.js";
-import { findQuoted, findSpaced, secretsIn } from "./secrets.js";
+import { isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
 import { settingsSchema } from "./settings.js";
 
 const AUTHENTICATORS: readonly unknown[] = settingsSchema.properties.authenticator.properties.type.enum;
@@ -28,22 +28,25 @@ export function misspeltAuthenticator(document: Section): readonly string[] {
     .map(([key]) => `the section ${writePath([key])} is not read; did you mean authenticator? Its type is now local`);
 }
 
-/** One warning for all secrets with white space around them, of a copy or of a file, and one for those in quotes. */
+/**
+ * One warning for all secrets, and all that a variable sets, with white space around them: of a copy, or of a file; and
+ * one for those in quotes.
+ */
 export function wrapped(draft: Draft, variables: ReadonlyMap<string, string>): readonly string[] {
-  const warn = (found: readonly Path[], one: string, several: string, consequence: string) => {
-    const places = found.map((at) => writePlace(at, variables)).join(", ");
-    return found.length === 0 ? [] : [`${places} ${found.length === 1 ? one : several} ${consequence}`];
+  const secrets = secretsIn({ ...draft });
+  const others = [...variables.keys()]
+    .filter((path) => !secrets.some(({ at }) => writePath(at) === path))
+    .map((path) => path.split("."))
+    .map((at) => ({ at, value: valueAt({ ...draft }, at) }));
+  const warn = (isFound: (text: Secret) => boolean, one: string, several: string, consequence: string) => {
+    const places = [...secrets, ...others].filter(isFound).map(({ at }) => writePlace(at, variables));
+    return places.length === 0 ? [] : [`${places.join(", ")} ${places.length === 1 ? one : several} ${consequence}`];
   };
-  const [spaced, quoted] = [findSpaced({ ...draft }), findQuoted({ ...draft })];
+  const withSpace = "with white space, which counts. Take it away, if it is not meant";
   const inQuotes = "in quotes, which count: docker's --env-file keeps them. Take them away, if they are not meant";
   return [
-    ...warn(
-      spaced,
-      "begins or ends",
-      "begin or end",
-      "with white space, which counts. Take it away, if it is not meant",
-    ),
-    ...warn(quoted, "stands", "stand", inQuotes),
+    ...warn(isSpaced, "begins or ends", "begin or end", withSpace),
+    ...warn(isQuoted, "stands", "stand", inQuotes),
   ];
 }
 

@@ -518,6 +518,12 @@ describe("keys that must stand together, or must not", () => {
     ["42 no access key", dynamodb({ aws_secret_key: "x" }), "aws_access_key", "is missing beside aws_secret_key"],
     ["42 keys beside a profile", dynamodb({ ...keys, profile_name: "p" }), "profile_name", "stands beside keys"],
     ["42 a token without keys", dynamodb({ aws_session_token: "x" }), "aws_session_token", "without the keys"],
+    ...['"sessions"', "sessions\r", "my table", "$" + "{TABLE}"].map((table): [string, object, string, string] => [
+      `a table called ${JSON.stringify(table)}`,
+      { type: "dynamodb", table },
+      "table",
+      `found the text ${JSON.stringify(table)}; allowed: dynamodb: the table's name (letters, digits and _.-) or ARN`,
+    ]),
     ["no table", { type: "dynamodb" }, "table", "is missing; with type: dynamodb it names the table"],
     [
       "an endpoint that is no URL",
@@ -702,28 +708,28 @@ describe("what is set for another type", () => {
       "one",
       section("type: redis", "path: x"),
       {},
-      ["tokenizer.path is for type: local; with type: redis it changes nothing"],
+      ["tokenizer.path is for type: local; with type: redis it changes nothing: take it away"],
     ],
     [
       "one that is there by default",
       section("port: 6379", "table: t"),
       {},
       [
-        "tokenizer.port is for type: redis; with type: local it changes nothing",
-        "tokenizer.table is for type: dynamodb; with type: local it changes nothing",
+        "tokenizer.port is for type: redis; with type: local it changes nothing: take it away",
+        "tokenizer.table is for type: dynamodb; with type: local it changes nothing: take it away",
       ],
     ],
     [
       "one by a variable",
       section("type: dynamodb", "table: t"),
       { TOKENIZER_PATH: "/tmp/tokens" },
-      ["TOKENIZER_PATH is for type: local; with type: dynamodb it changes nothing"],
+      ["TOKENIZER_PATH is for type: local; with type: dynamodb it changes nothing: take it away"],
     ],
     [
       "what is for two types",
       section("type: local", "options: { ssl: true }"),
       {},
-      ["tokenizer.options is for type: redis or module; with type: local it changes nothing"],
+      ["tokenizer.options is for type: redis or module; with type: local it changes nothing: take it away"],
     ],
   ])("is named for whoever asks, and no warning: %s", (_name, text, env, unused) => {
     const { settings, warnings } = loadingText(text, env);

@@ -30,11 +30,14 @@ describe("settings.schema.json", () => {
   }
 
   test.each([
-    [{ type: "redis", path: "x", host: "h" }, ["path is for type: local; with type: redis it changes nothing"]],
-    [{ host: "h" }, ["host is for type: redis; with type: local it changes nothing"]],
+    [
+      { type: "redis", path: "x", host: "h" },
+      ["path is for type: local; with type: redis it changes nothing: take it away"],
+    ],
+    [{ host: "h" }, ["host is for type: redis; with type: local it changes nothing: take it away"]],
     [
       { type: "dynamodb", table: "t", options: { ssl: true } },
-      ["options is for type: redis or module; with type: dynamodb it changes nothing"],
+      ["options is for type: redis or module; with type: dynamodb it changes nothing: take it away"],
     ],
     [{ type: "module", module: "m", options: { a: 1 }, timeout: 5 }, []],
     [{ type: "redis", options: { ssl: true }, cookie: { path: "/" } }, []],

@@ -170,6 +170,15 @@ describe("quotes around a secret are warned of, and kept", () => {
     }
   });
 
+  test("and around any text that a variable sets", () => {
+    const quoted = { TOKENIZER_PREFIX: '"tokenizer:"', TOKENIZER_USERNAME: "'ada'", TOKENIZER_PASSWORD: '"hunter2"' };
+    const { warnings } = loadingText(section("type: redis"), { ...quoted, TOKENIZER_PROFILE_NAME: "ada\r" });
+    expect(warnings).toEqual([
+      "TOKENIZER_PROFILE_NAME begins or ends with white space, which counts. Take it away, if it is not meant",
+      expect.stringMatching(/^TOKENIZER_PASSWORD, TOKENIZER_USERNAME, TOKENIZER_PREFIX stand in quotes, which count/),
+    ]);
+  });
+
   test("of several in one warning", () => {
     const tokenizer = { safe_password: [`'${GOOD_PASSWORD}'`, `"${OTHER_PASSWORD}"`] };
     expect(loading({ tokenizer }).warnings).toEqual([

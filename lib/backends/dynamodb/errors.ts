@@ -199,7 +199,14 @@ const refusals: Readonly<Record<string, (action: string, place: Place, message: 
   },
 };
 
+/** Versions of Node name it differently. */
+const NO_TLS = /^EPROTO$|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
+
 function explainNetwork(code: string, place: Place, cause: unknown): TokenizerError {
+  if (NO_TLS.test(code)) {
+    const text = `${nameOf(place)} does not speak TLS. The address of one that speaks plain HTTP begins with http://.`;
+    return unusable(text, cause);
+  }
   if (/CERT|SIGNED|^ERR_(TLS|SSL|OSSL)/.test(code)) {
     const text = `${nameOf(place)} cannot be trusted (${code}). If its certificate is signed by an authority of your own, name that in NODE_EXTRA_CA_CERTS.`;
     return unusable(text, cause);

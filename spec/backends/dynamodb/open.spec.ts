@@ -378,6 +378,15 @@ describe("opening", () => {
     });
   });
 
+  test("plain HTTP where TLS was meant", async () => {
+    const endpoint = dynamodb.endpoint.replace("http:", "https:");
+    const { code, message } = await failureOf(makeBackend({ ...way(), endpoint }).backend.open());
+    expect({ code, message }).toEqual({
+      code: "STORE_UNUSABLE",
+      message: `DynamoDB at ${new URL(endpoint).host} does not speak TLS. The address of one that speaks plain HTTP begins with http://.`,
+    });
+  });
+
   test("a failure is not final: the next call works as soon as the table does", async () => {
     const { backend } = makeBackend(way());
     dynamodb.fate = () => refusal("ResourceNotFoundException");
