@@ -9,6 +9,12 @@ export type SecretFile = { readonly text: string } | { readonly fault: string };
 /** As much as a Secret of Kubernetes may hold. */
 const MOST_BYTES = 1024 * 1024;
 
+/** What readers of variables leave around a name. */
+const WRAPPED = /^\s|\s$|^(["']).*\1$/s;
+
+const NO_SUCH_NAME =
+  "there is no such file (what stands here is in quotes, or has white space around it, and that counts)";
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file (what stands here must be a file's name, not the secret)",
   EACCES: "it may not be read",
@@ -23,7 +29,7 @@ export function readSecretFile(name: string): SecretFile {
     return fault === undefined ? { text: bytes.toString().replace(/\r?\n$/, "") } : unusable(fault);
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    return unusable(REASONS[code] ?? code);
+    return unusable(code === "ENOENT" && WRAPPED.test(name) ? NO_SUCH_NAME : (REASONS[code] ?? code));
   }
 }
 

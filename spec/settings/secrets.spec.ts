@@ -64,6 +64,11 @@ describe("a secret from a file", () => {
       "/no/such/hunter2",
       "there is no such file (what stands here must be a file's name, not the secret)",
     ],
+    ...[`"${fileWith(GOOD_PASSWORD)}"`, `${fileWith(GOOD_PASSWORD)}\r`].map((file): [string, string, string] => [
+      `is ${JSON.stringify(file.replace(/\/.*\//, "…"))}`,
+      file,
+      "there is no such file (what stands here is in quotes, or has white space around it, and that counts)",
+    ]),
     ["is a folder", dirname(fileWith("x")), "this is a folder"],
     ["is empty", fileWith("\n"), "it is empty"],
     ["has no end", "/dev/zero", "it has more than a megabyte"],

@@ -134,7 +134,8 @@ export function refuseTooLong(path: string): void {
 /** Somebody else's folder, or one that others use, too, is not ours to tighten. */
 function refuseStrangers(path: string, folder: Stats): void {
   if (folder.uid !== process.getuid?.()) {
-    throw unusable(path, "it belongs to another user", `Run as that user, or name another folder in tokenizer.path.`);
+    const advice = "Run as that user, or name a folder below it, or another one, in tokenizer.path.";
+    throw unusable(path, "it belongs to another user", advice);
   }
   if (!(folder.mode & OTHERS)) return;
   const isShared = folder.mode & STICKY || readdirSync(path).some((name) => !FILES.includes(name));

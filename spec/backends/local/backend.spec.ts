@@ -454,7 +454,7 @@ describe.each(ENGINES)("on %s", (engine) => {
         unusableFolder(
           "it belongs to another user",
           theirs,
-          "Run as that user, or name another folder in tokenizer.path.",
+          "Run as that user, or name a folder below it, or another one, in tokenizer.path.",
         ),
       );
       expect(modeOf(theirs)).toBe(mode);
