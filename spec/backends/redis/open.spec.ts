@@ -353,6 +353,13 @@ withTls("TLS at start", () => {
     ["a file's path", () => tls()],
     ["the text itself", () => tls({ ca: readFileSync(certificates.ca, "utf8") })],
     ["an address that the certificate names", () => tls({}, "127.0.0.1")],
+    [
+      "one of several, with words between them",
+      () =>
+        tls({
+          ca: `# ours\r\n${readFileSync(certificates.ca, "utf8").replaceAll("\n", "\r\n")}\r\n# theirs\r\n${readFileSync(certificates.otherCa, "utf8")}`,
+        }),
+    ],
     ["any authority, with verify: false", () => tls({ verify: false, ca: certificates.otherCa })],
     ["any host, with verify: false", () => ({ ...tls({ verify: false }), port: elsewhere.port })],
   ])("connects: %s", async (_name, options) => {
@@ -406,6 +413,22 @@ withTls("TLS at start", () => {
       "STORE_UNUSABLE",
       /^Redis at localhost:\d+ cannot be used: its certificate is not for that host \(.*localhost.*\)\. Call the host what its/,
     ],
+    ...(
+      [
+        ["with its lines joined, as a variable often has them", (pem) => pem.replaceAll("\n", "\\n")],
+        ["with its lines lost", (pem) => pem.replaceAll("\n", "")],
+        ["with a line missing", (pem) => pem.split("\n").toSpliced(3, 1).join("\n")],
+        ["of which the second is not whole", (pem) => `${pem}${pem.split("\n").toSpliced(3, 1).join("\n")}`],
+        ["that is a key", () => readFileSync(certificates.client.key, "utf8")],
+      ] as const satisfies readonly (readonly [string, (pem: string) => string])[]
+    ).map(
+      ([name, alter]): Refusal => [
+        `an authority ${name}: verifying is not what is wrong`,
+        () => tls({ ca: alter(readFileSync(certificates.ca, "utf8")) }),
+        "STORE_UNUSABLE",
+        /^tokenizer\.options\.ca holds no certificate that can be read, or one that cannot: each needs its lines as they were, not joined by \\n\.$/,
+      ],
+    ),
     [
       "an authority that is no file",
       () => tls({ ca: "/nowhere/ca.pem" }),
