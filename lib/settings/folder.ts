@@ -19,13 +19,22 @@ export function folderOf(path: string | undefined, file: string | undefined): st
   const beside = file === undefined ? process.cwd() : dirname(file);
   return resolve(
     beside,
-    (path ?? DEFAULT).replace(HOME, () => homedir()),
+    (path ?? DEFAULT).replace(HOME, (home) => homeFolder() ?? home),
   );
 }
 
 /** Why a path would not name what is meant by it. */
 export function whyNotMeant(path: string): string | undefined {
   return NOT_MEANT.find(([isMeantOtherwise]) => isMeantOtherwise(path))?.[1];
+}
+
+/** Where the user has none, Node throws, or answers what an empty HOME says. */
+function homeFolder(): string | undefined {
+  try {
+    return homedir() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const NOT_MEANT: readonly (readonly [(path: string) => boolean, string])[] = [
@@ -43,6 +52,10 @@ const NOT_MEANT: readonly (readonly [(path: string) => boolean, string])[] = [
   [
     (path) => path.startsWith("~") && !HOME.test(path),
     "~ stands for the home folder of the user that the application runs as, and for no other; write the whole path, or ./ before the name",
+  ],
+  [
+    (path) => HOME.test(path) && homeFolder() === undefined,
+    "this user has no home folder, and HOME names none; write the whole path",
   ],
 ];
 

@@ -1,10 +1,13 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join, parse } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { temporaryFolderAbove } from "../../lib/settings/folder.js";
 import { GOOD_PASSWORD, loading, section, writeSettings } from "./loading.js";
 
+const PROGRAM = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "folder-spec-")));
 
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -83,6 +86,18 @@ describe("the folder", () => {
     expect(pathOf(path).faults).toEqual([
       { path: "tokenizer.path", message: `found ${JSON.stringify(path)}: ${reason}` },
     ]);
+  });
+
+  test("~/ is refused for a user without a home", () => {
+    const file = writeSettings(section("path: ~/tokens"));
+    // In another process: this one's own home is asked of the system.
+    const { stderr } = spawnSync(process.execPath, [PROGRAM, "check", "--settings", file], {
+      env: { ...process.env, HOME: "" },
+      encoding: "utf8",
+    });
+    expect(stderr).toContain(
+      '\n  tokenizer.path: found "~/tokens": this user has no home folder, and HOME names none; write the whole path\n',
+    );
   });
 
   test("where no folder is asked for, what it is called does not matter", () => {
