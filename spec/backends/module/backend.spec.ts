@@ -46,7 +46,13 @@ let databases = 0;
 /** Without a safe_password, whose key takes a moment to derive. */
 const settingsOf = (module: string) => ({
   authenticator: { type: "openldap" as const },
-  tokenizer: { type: "module" as const, module, cookie: { secret: "a secret for the cookies of specs" } },
+  // Loading a module takes a busy machine longer than the two seconds of the default.
+  tokenizer: {
+    type: "module" as const,
+    module,
+    store_timeout: 60,
+    cookie: { secret: "a secret for the cookies of specs" },
+  },
 });
 const nextDatabase = () => join(folder, `sessions-${databases++}.db`);
 
