@@ -31,6 +31,9 @@ export interface AssemblyOptions extends LifetimeOptions {
   readonly warn: (message: string) => void;
 }
 
+/** Node's own, also under fake timers. */
+const { nextTick } = process;
+
 export type Assembly = ReturnType<typeof assemble>;
 
 export function assemble(options: AssemblyOptions) {
@@ -47,7 +50,7 @@ export function assemble(options: AssemblyOptions) {
   const listing = new SessionListing({ backend, operations, keys, lifetime, cookie });
   const notify = (event: StoreEvent, session: string) => {
     // Not at once: what a listener throws is no failed save.
-    process.nextTick(() => store.emit(event, { session }));
+    nextTick(() => store.emit(event, { session }));
   };
   const parts = { backend, operations, keys, lifetime, users: index };
   const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, notify, warn });

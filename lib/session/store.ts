@@ -31,6 +31,9 @@ type Callback<T = void> = (error?: unknown, result?: T) => void;
 
 const ID_BYTES = 24;
 
+/** Node's own, also where fake timers take its place later: an application under jest's would wait for ever. */
+const { nextTick } = process;
+
 /**
  * express-session's Store, by callbacks; `all`, `length`, `clear` and `prune` answer by promise where they get none.
  *
@@ -194,8 +197,8 @@ function messageOf(error: unknown): string {
 /** The one place where a promise becomes a callback: settled first, and called outside of any `try`. */
 function settle<T>(work: Promise<T>, callback: Callback<T>): void {
   work.then(
-    (result) => process.nextTick(callback, undefined, result),
-    (error) => process.nextTick(callback, error),
+    (result) => nextTick(callback, undefined, result),
+    (error) => nextTick(callback, error),
   );
 }
 

@@ -10,6 +10,8 @@ import { makeApp, type Section } from "./app";
 const folder = mkdtempSync(join(process.cwd(), "data-"));
 const ofProject = (name: string) => join(process.cwd(), name);
 
+const MINUTE = 60_000;
+
 let sessions: Tokenizer;
 function start(section: Section) {
   const made = makeApp(section);
@@ -38,6 +40,39 @@ test.each(Object.values(PLACES))("type: $type keeps the sessions of an applicati
   await sessions.close();
   const { status, body } = await visitor.get("/me");
   expect({ status, body }).toEqual({ status: 503, body: { isOurs: true, code: "STORE_CLOSED" } });
+});
+
+describe("under jest's fake timers", () => {
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  test.each([
+    ["the modern ones", {}],
+    ["the legacy ones", { legacyFakeTimers: true } as const],
+  ])("%s: an application answers, and what fails is told", async (_, timers) => {
+    const app = start(PLACES.local);
+    await sessions.ready;
+    jest.useFakeTimers(timers);
+    const visitor = request.agent(app);
+    expect((await visitor.get("/count")).text).toBe("1");
+    expect((await visitor.post("/sign-in")).status).toBe(204);
+    expect((await visitor.get("/me")).body).toEqual(["ada", "secret"]);
+    await sessions.close();
+    expect((await visitor.get("/me")).status).toBe(503);
+  });
+
+  test("time that is moved on ends a session", async () => {
+    const app = start(PLACES.local);
+    await sessions.ready;
+    jest.useFakeTimers();
+    const visitor = request.agent(app);
+    await visitor.post("/sign-in");
+    jest.advanceTimersByTime(19 * MINUTE);
+    expect((await visitor.get("/me")).body).toEqual(["ada", "secret"]);
+    jest.advanceTimersByTime(21 * MINUTE);
+    expect((await visitor.get("/me")).body).toEqual([null, null]);
+  });
 });
 
 test("there is one TokenizerError, also for who requires the package", () => {
