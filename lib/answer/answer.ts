@@ -91,7 +91,6 @@ export class Answer {
     if (this.#isHeld) this.#queue(send);
     else if (this.#state === "refused" || !this.#hold(send)) send();
     this.#isEnded = true;
-    if (this.#isHeld) this.#appearance.lookEnded();
   }
 
   /** @param isOnTop whether no other middleware has put itself over this */

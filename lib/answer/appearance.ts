@@ -20,14 +20,12 @@ export class Appearance {
     this.#res = res;
   }
 
-  /** `headersSent` is true. */
+  /**
+   * `headersSent` is true. `writableEnded` and `finished` are not: adapters without a server, as those for Lambda, ask
+   * them whether the whole answer is there.
+   */
   lookSent(): void {
     this.#cover(this.#res, "headersSent", true);
-  }
-
-  /** `writableEnded` is true. */
-  lookEnded(): void {
-    this.#cover(this.#res, "writableEnded", true);
   }
 
   /**

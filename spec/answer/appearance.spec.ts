@@ -1,5 +1,9 @@
+import { once } from "node:events";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import type { NextFunction, Request, Response } from "express";
+import type { Express, NextFunction, Request, Response } from "express";
 import { type App, cookiesOf, startApp } from "../support/app.js";
 import { FailingBackend, Gate, refuse } from "../support/failing-backend.js";
 
@@ -13,6 +17,7 @@ afterAll(() => {
 
 describe.each([5, 4] as const)("on Express %i", (release) => {
   let app: App;
+  let application: Express;
   let handle: (req: Request, res: Response, next: NextFunction) => unknown;
   let isSecondReached = false;
 
@@ -20,6 +25,7 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
     app = await startApp({
       express: release,
       routes(express) {
+        application = express;
         express.get("/now", (req, res, next) => {
           Promise.resolve(handle(req, res, next)).catch(next);
         });
@@ -38,14 +44,14 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
   const change = (req: Request) => Object.assign(req.session, { seen: true });
   const look = ({ headersSent, writableEnded }: Response) => [headersSent, writableEnded];
 
-  test.each<[string, (res: Response) => unknown, seen: boolean[]]>([
-    ["res.json", (res) => res.json({}), [true, true]],
-    ["res.send", (res) => res.send("whole"), [true, true]],
-    ["res.redirect", (res) => res.redirect("/"), [true, true]],
-    ["res.end", (res) => res.end(), [true, true]],
-    ["res.write", (res) => res.write("half"), [true, false]],
-    ["res.writeHead", (res) => res.writeHead(200), [true, false]],
-  ])("after %s of a changed session, as of an unchanged one", async (_, answer, expected) => {
+  test.each<[string, (res: Response) => unknown, ends: boolean]>([
+    ["res.json", (res) => res.json({}), true],
+    ["res.send", (res) => res.send("whole"), true],
+    ["res.redirect", (res) => res.redirect("/"), true],
+    ["res.end", (res) => res.end(), true],
+    ["res.write", (res) => res.write("half"), false],
+    ["res.writeHead", (res) => res.writeHead(200), false],
+  ])("after %s its headers are sent; it has ended when it is on its way", async (_, answer, ends) => {
     for (const isChanged of [true, false]) {
       const seen: unknown[] = [];
       handle = (req, res) => {
@@ -57,8 +63,24 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
         res.end();
       };
       await app.visitor().get("/now");
-      expect(seen).toEqual([[false, false], expected, [true, true]]);
+      expect(seen).toEqual([
+        [false, false],
+        [true, ends && !isChanged],
+        [true, true],
+      ]);
     }
+  });
+
+  test("an adapter that asks at once whether it has ended, as those for Lambda do, gets it whole", async () => {
+    handle = (req, res) => change(req) && res.status(201).send("whole");
+    const req = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/now" });
+    const res = new ServerResponse(req);
+    const sent: Buffer[] = [];
+    const pipe = new PassThrough().on("data", (chunk) => sent.push(chunk));
+    res.assignSocket(pipe as unknown as Socket);
+    application(req, res);
+    if (!res.writableEnded) await once(res, "finish");
+    expect(Buffer.concat(sent).toString()).toMatch(/^HTTP\/1.1 201 [\s\S]*\r\nSet-Cookie: token=[\s\S]*\r\n\r\nwhole$/);
   });
 
   test("who looks before going on runs no second handler", async () => {
