@@ -5,6 +5,7 @@ import type { Response } from "express";
 import { TokenizerError } from "../errors.js";
 import { Appearance } from "./appearance.js";
 import type { Drains } from "./drains.js";
+import { Dropped } from "./dropped.js";
 import { guardHeaders, type Head, headersSent, headOf, restore, setHead } from "./head.js";
 
 /** The session that an answer belongs to. */
@@ -30,6 +31,12 @@ export type Refuse = (error: unknown) => void;
  */
 type State = "open" | "held" | "sent" | "refused";
 
+/** A `write`, an `end` or a flush that waits. */
+interface Sending {
+  readonly send: () => unknown;
+  readonly args: readonly unknown[];
+}
+
 /** Whose error page is being made. */
 const errorPage = new AsyncLocalStorage<Answer>();
 
@@ -43,11 +50,12 @@ export class Answer {
   readonly #onRefused: Refuse;
   readonly #drains: Drains;
   readonly #appearance: Appearance;
+  readonly #dropped: Dropped;
   readonly #entry: Head;
   #state: State = "open";
   #isEnded = false;
   #isAnnounced = false;
-  #held: Array<() => unknown> = [];
+  #held: Sending[] = [];
   #isEndQueued = false;
   /** It goes out without a save, which was tried. */
   #isGivenUp = false;
@@ -68,28 +76,36 @@ export class Answer {
     this.#onRefused = onRefused;
     this.#drains = drains;
     this.#appearance = new Appearance(res);
+    this.#dropped = new Dropped(res);
     this.#entry = headOf(res);
   }
 
-  write(send: () => boolean): boolean {
-    if (this.#isHeld) return this.#queue(send);
-    if (this.#isLeftover()) return false;
-    if (this.#isEnded) return this.#isOver ? false : send();
-    if (this.#state === "open" && this.#hold(send)) return false;
+  /** @param args what `write` was given, and `send` passes on */
+  write(send: () => boolean, args: readonly unknown[]): boolean {
+    if (this.#isLeftover()) return this.#dropped.tell(args);
+    if (this.#isEnded && (this.#isHeld || this.#isOver)) return this.#dropped.tellLate(args);
+    if (this.#isHeld) return this.#queue({ send, args });
+    if (this.#isEnded) return send();
+    if (this.#state === "open" && this.#hold({ send, args })) return false;
     this.#nameStatus();
     return send();
   }
 
-  end(send: () => unknown): void {
-    if (this.#isLeftover()) return;
+  /** @param args what `end` was given, and `send` passes on */
+  end(send: () => unknown, args: readonly unknown[]): void {
+    if (this.#isLeftover()) {
+      this.#dropped.tell(args);
+      return;
+    }
     if (this.#isEnded) {
-      if (!this.#isHeld && !this.#isOver) send();
+      if (this.#isHeld || this.#isOver) this.#dropped.tellLate(args);
+      else send();
       return;
     }
     this.#nameStatus();
     this.#isEndQueued = this.#isHeld;
-    if (this.#isHeld) this.#queue(send);
-    else if (this.#state === "refused" || !this.#hold(send)) send();
+    if (this.#isHeld) this.#queue({ send, args });
+    else if (this.#state === "refused" || !this.#hold({ send, args })) send();
     this.#isEnded = true;
   }
 
@@ -123,7 +139,7 @@ export class Answer {
 
   /** What compression keeps back to press it better goes out, after what is held here. */
   flush(send: () => unknown): void {
-    if (this.#isHeld) this.#queue(() => void send());
+    if (this.#isHeld) this.#queue({ send: () => void send(), args: [] });
     else if (!this.#isLeftover()) send();
   }
 
@@ -142,8 +158,8 @@ export class Answer {
   }
 
   /** Answers false, as a `write` does that has to wait. What comes after the end is dropped. */
-  #queue(send: () => unknown): false {
-    if (!this.#isEnded) this.#held.push(send);
+  #queue(sending: Sending): false {
+    if (!this.#isEnded) this.#held.push(sending);
     return false;
   }
 
@@ -165,7 +181,7 @@ export class Answer {
   }
 
   /** Whether there is a save to wait for. */
-  #hold(send: () => unknown): boolean {
+  #hold(sending: Sending): boolean {
     this.#putGiven();
     const saving = this.#isGivenUp ? undefined : this.#session.save();
     if (!saving) {
@@ -175,7 +191,7 @@ export class Answer {
     this.#guardHeaders();
     this.#state = "held";
     this.#wasHeld = true;
-    this.#held = [send];
+    this.#held = [sending];
     void this.#whenSaved(saving, headOf(this.#res), this.#res.headersSent);
     this.#appearance.lookSent();
     this.#appearance.keepConnection();
@@ -210,9 +226,12 @@ export class Answer {
     this.#appearance.reset();
     restore(this.#res, head);
     this.#state = "sent";
-    const results = this.#held.map((send) => send());
-    this.#held = [];
-    if (!this.#isEnded && !results.includes(false)) this.#drains.emit();
+    let isFull = false;
+    for (let [next] = this.#held; next; [next] = this.#held) {
+      isFull = next.send() === false || isFull;
+      this.#held.shift();
+    }
+    if (!this.#isEnded && !isFull) this.#drains.emit();
   }
 
   #refuse(error: unknown): void {
@@ -222,6 +241,8 @@ export class Answer {
     this.#isUnfinished = !this.#isEnded;
     this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
     this.#isEnded = false;
+    this.#dropped.takeBack();
+    for (const { args } of this.#held.splice(0)) this.#dropped.tell(args);
     for (const source of this.sources) this.#letGo(source);
     errorPage.run(this, () => {
       // Half an answer is out already: cut off, it cannot be taken for a whole one.

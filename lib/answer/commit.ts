@@ -20,9 +20,9 @@ export function commitBeforeAnswer(res: Response, session: AnsweredSession, refu
   const answer = new Answer(res, session, refuse, drains);
 
   // These have many overloads; the arguments are passed on as they came.
-  const ourWrite = (...args: unknown[]) => answer.write(() => Reflect.apply(write, res, args));
+  const ourWrite = (...args: unknown[]) => answer.write(() => Reflect.apply(write, res, args), args);
   const ourEnd = (...args: unknown[]) => {
-    answer.end(() => Reflect.apply(end, res, args));
+    answer.end(() => Reflect.apply(end, res, args), args);
     return res;
   };
   res.write = ourWrite as Response["write"];

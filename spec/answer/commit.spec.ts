@@ -398,6 +398,27 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       expect(called).toEqual(["first write", "second write", "end"]);
     });
 
+    test("calls the callbacks of what comes after the end, which is not sent", async () => {
+      for (const wait of [() => null, () => sleep(20)]) {
+        const called: string[] = [];
+        const tell = (what: string) => (error?: Error | null) => {
+          called.push(error ? `${what}: ${(error as NodeJS.ErrnoException).code}` : what);
+        };
+        const client = await answerWith({ release }, async (req, res) => {
+          change(req);
+          res.end("whole");
+          await wait();
+          res.end(tell("end"));
+          res.end("more", tell("end of more"));
+          res.write("more", tell("write"));
+        });
+        expect((await client.ask("/")).text).toBe("whole");
+        await until(() => called.length === 3);
+        const expected = ["end", "end of more: ERR_STREAM_WRITE_AFTER_END", "write: ERR_STREAM_WRITE_AFTER_END"];
+        expect(called.sort()).toEqual(expected);
+      }
+    });
+
     test("is saved though the client goes away, and its stream is let go", async () => {
       let source: Readable | undefined;
       const client = await answerWith({ release }, (req, res) => {
@@ -539,6 +560,26 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       expect(client.errors).toHaveLength(1);
       await expectErrorPage(client, answer, { page });
       expect(client.sockets.size).toBe(1);
+    });
+
+    test.each(PAGES)("a handler that waits for its bytes is told, once the %s page is out", async (page) => {
+      const seen: unknown[] = [];
+      const client = await answerWith({ release }, async (req, res) => {
+        change(req);
+        const write = () =>
+          new Promise<void>((resolve, reject) => {
+            res.write("spoilt", (error) => (error ? reject(error) : resolve()));
+          });
+        for (let times = 0; times < 2; times++) {
+          await write().catch(({ code }) => seen.push(code, res.writableFinished));
+        }
+        res.end("spoilt", (error?: NodeJS.ErrnoException) => seen.push(error?.code));
+      });
+      backend.on("write", refuse);
+      await expectErrorPage(client, await client.ask("/", { page }), { page });
+      await until(() => seen.length === 5);
+      const code = "ERR_STREAM_DESTROYED";
+      expect(seen).toEqual([code, true, code, true, code]);
     });
 
     test.each(PAGES)("the handler fails besides, and there is no good answer (%s page)", async (page) => {
