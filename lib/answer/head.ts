@@ -59,7 +59,9 @@ type HeaderChange = "setHeader" | "setHeaders" | "appendHeader" | "removeHeader"
 /** Asks before each change to the headers whether it is to be made; one that is not is ignored. */
 export function guardHeaders(res: Response, isAllowed: (name: HeaderChange) => boolean): void {
   for (const name of ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const) {
-    const change: (...args: never[]) => unknown = res[name];
+    const change: unknown = res[name];
+    // HTTP/2's response has no setHeaders.
+    if (typeof change !== "function") continue;
     const guarded = (...args: never[]) => (isAllowed(name) ? Reflect.apply(change, res, args) : res);
     Object.assign(res, { [name]: guarded });
   }

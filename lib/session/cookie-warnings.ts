@@ -55,7 +55,9 @@ export class CookieWarnings {
     if (!isSecure && SECURE_PREFIX.test(name)) {
       this.#once(`tokenizer.cookie.name is ${name}, but ${dropped} ${TLS_ADVICE} use a name without that prefix.`);
     }
-    if (domain !== undefined && !isOf(domain, req.hostname)) this.#otherHost(domain, req.hostname);
+    // Over HTTP/2 there is no Host, and Express knows of none.
+    const host: string | undefined = req.hostname;
+    if (domain !== undefined && host !== undefined && !isOf(domain, host)) this.#otherHost(domain, host);
     if (!this.#isPathChanged && !this.#place.isSentThere(req)) {
       this.#once(
         `tokenizer.cookie.path is ${path}, but a request for another path has a session: browsers send its cookie back ` +
@@ -76,11 +78,11 @@ export class CookieWarnings {
     );
   }
 
-  #otherHost(domain: string, host: string | undefined): void {
+  #otherHost(domain: string, host: string): void {
     if (this.#isOtherHostTold) return;
     this.#isOtherHostTold = true;
     this.#warn(
-      `tokenizer.cookie.domain is ${domain}, but a request came for the host ${quoted(host ?? "")}: browsers take no cookie ` +
+      `tokenizer.cookie.domain is ${domain}, but a request came for the host ${quoted(host)}: browsers take no cookie ` +
         "with another host's domain. Take the domain away; or, if a proxy put that host there, let it pass on the " +
         "browser's Host.",
     );
@@ -94,8 +96,8 @@ export class CookieWarnings {
 }
 
 /** Whether browsers take a cookie of the domain from the host. A domain of one label is nobody's but its own. */
-function isOf(domain: string, host: string | undefined): boolean {
-  const [own, name] = [domain.replace(/^\./, "").toLowerCase(), host?.toLowerCase() ?? ""];
+function isOf(domain: string, host: string): boolean {
+  const [own, name] = [domain.replace(/^\./, "").toLowerCase(), host.toLowerCase()];
   return name === own || (own.includes(".") && name.endsWith(`.${own}`));
 }
 

@@ -69,6 +69,14 @@ const KINDS: Record<string, Kind> = {
   },
   "res.sendFile": { body: PAGE, handle: (_req, res) => res.sendFile(FILE) },
   "204": { status: 204, body: "", handle: (_req, res) => res.sendStatus(204) },
+  // What a response has no method for it has none for, also when its headers are guarded.
+  "whatever methods there are": {
+    body: JSON.stringify(["setHeaders" in Http2ServerResponse.prototype, "function"]),
+    handle(_req, res) {
+      res.writeHead(200, { "content-type": "application/json" });
+      setImmediate(() => res.end(JSON.stringify(["setHeaders" in res, typeof res.removeHeader])));
+    },
+  },
   HEAD: { body: "", method: "HEAD", handle: (_req, res) => res.send(PAGE) },
 };
 
@@ -196,6 +204,27 @@ describe.each([
     expect(await asked).toMatchObject({ status: 200, text: '{"page":1}' });
     expect(errors).toEqual([expect.objectContaining({ message: "too late" })]);
     expect(await ask("/seen")).toMatchObject({ status: 200, text: "nothing" });
+  });
+
+  test("who asks without Host, as browsers do, is no other host's: the cookie's domain is nothing to warn of", async () => {
+    const log: string[] = [];
+    const path = join(folder, "of-a-domain");
+    const section = { type: "local", path, cloud: false, safe_password: SAFE_PASSWORD } as const;
+    const cookie = { domain: "example.com" };
+    const own = tokenizer({ tokenizer: { ...section, cookie } }, { log: { warn: (line) => log.push(line) } });
+    const app = onHttp2(framework).use(own);
+    app.use((req, res) => {
+      Object.assign(req.session, { seen: "it" });
+      res.send("whole");
+    });
+    const other = createServer(app as unknown as Parameters<typeof createServer>[1]).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const visitor = connect(`http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+    const [headers] = await once(visitor.request({ ":authority": "www.example.com" }), "response");
+    expect([headers["set-cookie"]?.length, log]).toEqual([1, []]);
+    visitor.destroy();
+    other.close();
+    await own.close();
   });
 
   test("nobody asked for a status message", () => {

@@ -76,7 +76,7 @@ describe("what browsers take", () => {
     ["com", "example.com", false],
     ["example.com", "127.0.0.1", false],
     ["example.com", "[::1]", false],
-    ["example.com", undefined, false],
+    ["example.com", undefined, true],
   ])("the domain %s from the host %s: %s", (domain, host, isTaken) => {
     expect(logOf({ domain }, host, true)).toHaveLength(isTaken ? 0 : 1);
   });
