@@ -3,25 +3,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Readable } from "node:stream";
 import type { Response } from "express";
 import { TokenizerError } from "../errors.js";
+import type { AnsweredSession, Refuse } from "./answered.js";
 import { Appearance } from "./appearance.js";
 import type { Drains } from "./drains.js";
 import { Dropped } from "./dropped.js";
-import { guardHeaders, type Head, headersSent, headOf, restore, setHead } from "./head.js";
-
-/** The session that an answer belongs to. */
-export interface AnsweredSession {
-  /** Saves what is to be saved. Nothing when there is nothing to save: then the answer goes out at once. */
-  save(): Promise<void> | undefined;
-  /** Adds the session's cookie. Called once, right before the headers go out, and not for an answer taken back. */
-  announce(): void;
-  /** Headers go out before the session is saved, since the handler sends them by hand. */
-  expose(): void;
-  /** The save failed, and the answer goes out all the same, without a cookie: it is an error page. */
-  giveUp(error: unknown): void;
-}
-
-/** The save failed. The answer was taken back, and somebody else answers with this error. */
-export type Refuse = (error: unknown) => void;
+import { guardHeaders, type Head, headersSent, headOf, isNodes, restore, setHead } from "./head.js";
 
 /**
  * - `open`: nothing was answered yet, or no more than a head, which waits for the first byte as it does in Node.
@@ -186,6 +172,7 @@ export class Answer {
     const saving = this.#isGivenUp ? undefined : this.#session.save();
     if (!saving) {
       this.#state = "sent";
+      this.#announceByHand();
       return false;
     }
     this.#guardHeaders();
@@ -226,12 +213,20 @@ export class Answer {
     this.#appearance.reset();
     restore(this.#res, head);
     this.#state = "sent";
+    this.#announceByHand();
     let isFull = false;
     for (let [next] = this.#held; next; [next] = this.#held) {
       isFull = next.send() === false || isFull;
       this.#held.shift();
     }
     if (!this.#isEnded && !isFull) this.#drains.emit();
+  }
+
+  /** Node's responses call `writeHead` by themselves, and it announces. Those that tools make (node-mocks-http) do not. */
+  #announceByHand(): void {
+    if (this.#isAnnounced || isNodes(this.#res)) return;
+    this.#isAnnounced = true;
+    this.#session.announce();
   }
 
   #refuse(error: unknown): void {

@@ -1,7 +1,8 @@
 /** Save first, then answer: puts itself over a response, which is held until the session that it belongs to is saved. */
 import type { Readable } from "node:stream";
 import type { Response } from "express";
-import { Answer, type AnsweredSession, type Refuse } from "./answer.js";
+import { Answer } from "./answer.js";
+import type { AnsweredSession, Refuse } from "./answered.js";
 import { Drains } from "./drains.js";
 
 /**

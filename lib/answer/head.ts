@@ -100,6 +100,11 @@ function setEach(res: Response, headers: Iterable<readonly [name: string, value:
   for (const [name, value] of headers) if (name) res.setHeader(name, value as string);
 }
 
+/** Whether Node made it. Its prototype does not tell: Express gives its own to every response, and that is of Node's. */
+export function isNodes(res: Response): boolean {
+  return Object.hasOwn(res, "_header") || isHttp2(res);
+}
+
 function isHttp2(res: Response): boolean {
   return res.req?.httpVersionMajor === 2;
 }

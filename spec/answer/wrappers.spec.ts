@@ -1,5 +1,6 @@
-import { once } from "node:events";
-import { get, type IncomingMessage } from "node:http";
+import { EventEmitter, once } from "node:events";
+import { get, IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import { text as textOf } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { Request, RequestHandler, Response } from "express";
@@ -175,4 +176,62 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       expect(answer.headers).not.toHaveProperty("set-cookie");
     });
   });
+
+  test.each(["send", "write"] as const)(
+    "a response that a tool made, as node-mocks-http does, which never calls writeHead by itself: %s",
+    async (how) => {
+      let application: RequestHandler | undefined;
+      await startApp({
+        express: release,
+        routes(express) {
+          application = express;
+          express.get("/made", (req, res) => {
+            if (req.headers["x-changed"]) Object.assign(req.session, { seen: true });
+            if (how === "send") return res.send("whole");
+            res.write("who");
+            return res.end("le");
+          });
+        },
+      });
+      for (const headers of [{}, { "x-changed": "yes" }]) {
+        const made = madeResponse();
+        const req = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/made", headers });
+        const ended = once(made, "end");
+        application?.(req as Request, made as unknown as Response, () => {});
+        const [cookie] = await ended;
+        expect(cookie).toEqual("x-changed" in headers ? expect.stringMatching(/^token=s/) : undefined);
+        expect(made.body).toBe("whole");
+      }
+    },
+  );
 });
+
+/** All that Express asks of a response; with its end it tells the cookie that was set by then. */
+function madeResponse() {
+  const headers = new Map<string, unknown>();
+  const made = Object.assign(new EventEmitter(), {
+    statusCode: 200,
+    headersSent: false,
+    writableEnded: false,
+    body: "",
+    getHeader: (name: string) => headers.get(name.toLowerCase()),
+    hasHeader: (name: string) => headers.has(name.toLowerCase()),
+    getHeaderNames: () => [...headers.keys()],
+    getHeaders: () => Object.fromEntries(headers),
+    setHeader: (name: string, value: unknown) => headers.set(name.toLowerCase(), value),
+    removeHeader: (name: string) => headers.delete(name.toLowerCase()),
+    writeHead: () => made,
+    write(chunk: unknown) {
+      made.body += chunk;
+      made.headersSent = true;
+      return true;
+    },
+    end(chunk: unknown = "") {
+      made.body += chunk;
+      Object.assign(made, { headersSent: true, writableEnded: true });
+      made.emit("end", headers.get("set-cookie"));
+      return made;
+    },
+  });
+  return made;
+}
