@@ -31,8 +31,21 @@ export async function makeSessions(url, count) {
   return cookies;
 }
 
-/** Each connection takes its share of the sessions, one after the other. Times are milliseconds. */
-export async function drive(url, path, cookies, seconds) {
+/** Each connection has sessions of its own, one after the other. */
+export function inTurn(cookies) {
+  return shares((connection) => cookies.filter((_, index) => index % CONNECTIONS === connection));
+}
+
+/** Each connection takes of all sessions, at random: sometimes two ask for the same at once. */
+export function mixed(cookies) {
+  const any = () => cookies[Math.floor(Math.random() * cookies.length)];
+  return shares(() => Array.from({ length: Math.ceil(cookies.length / CONNECTIONS) }, any));
+}
+
+const shares = (shareOf) => Array.from({ length: CONNECTIONS }, (_, connection) => shareOf(connection));
+
+/** `requests` are the cookies that each connection sends. Times are milliseconds. */
+export async function drive(url, { path, requests, seconds }) {
   const times = createHistogram();
   let connections = 0;
   const result = await autocannon({
@@ -40,9 +53,7 @@ export async function drive(url, path, cookies, seconds) {
     connections: CONNECTIONS,
     duration: seconds,
     setupClient(client) {
-      const share = cookies.filter((_, index) => index % CONNECTIONS === connections);
-      connections++;
-      client.setRequests(share.map((cookie) => ({ path, headers: cookie ? { cookie } : {} })));
+      client.setRequests(requests[connections++].map((cookie) => ({ path, headers: cookie ? { cookie } : {} })));
       client.on("response", (_status, _bytes, milliseconds) =>
         times.record(Math.max(1, Math.round(milliseconds * 1000))),
       );

@@ -1,10 +1,7 @@
 // npm run bench:events: what the events cost a request while nobody listens. The fewest ns of many rounds, as noise only adds.
-import { ensureBuilt } from "../scripts/build.mjs";
-import { ensureInstalled } from "../scripts/install.mjs";
-import { step } from "../scripts/run.mjs";
+import { makeBuilt } from "./ready.mjs";
 
-step("packages", ensureInstalled);
-step("build", ensureBuilt);
+makeBuilt();
 const { emit } = await import("../dist/events.js");
 
 /** A changed session: loaded and saved, and more where writers meet. */

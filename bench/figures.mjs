@@ -14,6 +14,13 @@ export function spread(values, digits) {
   return `${told(median(values), digits)} (${told(least, digits)} to ${told(most, digits)})`;
 }
 
+/** The median with the quartiles. */
+export function quartiles(values, digits) {
+  const sorted = [...values].sort((one, other) => one - other);
+  const at = (share) => told(sorted[Math.round((sorted.length - 1) * share)], digits);
+  return `${told(median(values), digits)} [${at(0.25)}–${at(0.75)}]`;
+}
+
 /** With its thousands set apart. */
 export function told(value, digits = 0) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });

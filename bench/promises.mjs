@@ -1,45 +1,28 @@
 // npm run bench:promises: two promises, kept or broken, on the stores of rows.mjs; prints a table. Counts, no times, so a busy
 // machine does not matter.
-import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { ensureBuilt } from "../scripts/build.mjs";
-import { ensureEmulator, freePort, javaRelease, OLDEST_JAVA, startEmulator } from "../scripts/dynamodb-local.mjs";
-import { ensureInstalled } from "../scripts/install.mjs";
-import { ROOT, step, succeeds } from "../scripts/run.mjs";
+import { versioned } from "./figures.mjs";
+import { makePeersReady } from "./ready.mjs";
+import { rows as all } from "./rows.mjs";
+import { makeFolder, startEngines } from "./stand.mjs";
 
 const PARALLEL = 50;
 const LOGOUTS = 20;
 
-step("packages", ensureInstalled);
-step("build", ensureBuilt);
-step("packages of the benchmark", () =>
-  succeeds("npm", ["ci", "--prefix", "bench", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]),
-);
-// Loaded now that their packages are there.
+makePeersReady();
+// Loaded now that the packages are there.
 const { default: express } = await import("express");
-const { makeTables, rows: all } = await import("./rows.mjs");
-
-const folder = mkdtempSync(join(tmpdir(), "promises-"));
-const children = [];
-process.once("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(folder, { recursive: true, force: true });
-});
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
-const engines = await startEngines();
-const rows = all.filter(({ node, unchangedOnly, engine, name }) => {
-  return !node && !unchangedOnly && name !== "a null store" && (!engine || engines[engine]);
-});
+const stores = all.filter(({ node, unchangedOnly, name }) => !node && !unchangedOnly && name !== "a null store");
+const engines = await startEngines(stores);
+const rows = stores.filter(({ engine }) => !engine || engines[engine]);
 console.log(`\n|  | kept of ${PARALLEL} parallel keys | back after ${LOGOUTS} logouts |\n| --- | --- | --- |`);
 for (const row of rows) {
   const server = await start(row);
   const kept = await keptKeys(server);
   const back = await sessionsBack(server);
-  console.log(`| ${row.name}${versionOf(row.package)} | ${kept} | ${back} |`);
+  console.log(`| ${row.package ? versioned(row.package) : row.name} | ${kept} | ${back} |`);
 }
 process.exit();
 
@@ -97,7 +80,7 @@ async function ask(url, cookie) {
 async function start(row) {
   const gates = {};
   const app = express();
-  app.use(await row.make({ folder: mkdtempSync(join(folder, "row-")) }));
+  app.use(await row.make({ folder: makeFolder() }));
   app.get("/new", (req, res) => {
     req.session.user = "ada";
     res.send("new");
@@ -113,40 +96,4 @@ async function start(row) {
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   return { url: `http://127.0.0.1:${server.address().port}`, gates };
-}
-
-function versionOf(name) {
-  if (!name) return "";
-  return ` ${JSON.parse(readFileSync(`${ROOT}bench/node_modules/${name}/package.json`, "utf8")).version}`;
-}
-
-async function startEngines() {
-  const found = {};
-  const port = String(await freePort());
-  const redis = spawn("redis-server", ["--port", port, "--save", "", "--appendonly", "no"], { stdio: "ignore" });
-  if (await once(redis, "spawn").catch(() => undefined)) {
-    children.push(redis);
-    process.env.REDIS_PORT = port;
-    found.redis = true;
-    await until(() => execFileSync("redis-cli", ["-p", port, "ping"], { stdio: "pipe" }));
-  } else console.error("There is no redis-server: its rows are left out.");
-  if ((javaRelease() ?? 0) >= OLDEST_JAVA && ensureEmulator()) {
-    const { child, url } = await startEmulator(await freePort());
-    children.push(child);
-    process.env.DYNAMODB = url;
-    found.dynamodb = true;
-    await makeTables();
-  } else console.error(`There is no Java ${OLDEST_JAVA}: the rows of DynamoDB are left out.`);
-  return found;
-}
-
-async function until(work) {
-  for (let tries = 1; ; tries++) {
-    try {
-      return work();
-    } catch (error) {
-      if (tries === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 }

@@ -12,8 +12,9 @@ async function withStore(store) {
   return session({ ...COOKIE.options, name: COOKIE.name, store, cookie: { maxAge: 20 * MINUTE } });
 }
 
-async function ours(section) {
-  const { tokenizer } = await import("express-tokenizer");
+/** @param build another one than this checkout's */
+async function ours(section, build = "express-tokenizer") {
+  const { tokenizer } = await import(build);
   const settings = { cloud: false, cookie: { name: COOKIE.name, secret: SECRET }, ...section };
   const sessions = tokenizer({ tokenizer: { safe_password: "a safe password for the benchmark", ...settings } });
   await sessions.ready;
@@ -34,6 +35,7 @@ export const rows = [
   },
   {
     name: "MemoryStore",
+    isBase: true,
     async make() {
       const { MemoryStore } = await import("express-session");
       return withStore(new MemoryStore());
@@ -65,17 +67,20 @@ export const rows = [
     name: "ours, local",
     base: "MemoryStore",
     also: ["session-file-store"],
-    make: ({ folder }) => ours({ type: "local", path: folder }),
+    isOurs: true,
+    make: ({ folder, build }) => ours({ type: "local", path: folder }, build),
   },
   { name: "MemoryStore, Node 20", node: "20", make: (place) => rows[2].make(place) },
   {
     name: "ours, local, Node 20",
     base: "MemoryStore, Node 20",
     node: "20",
-    make: ({ folder }) => ours({ type: "local", path: folder }),
+    isOurs: true,
+    make: ({ folder, build }) => ours({ type: "local", path: folder }, build),
   },
   {
     name: "connect-redis",
+    isBase: true,
     package: "connect-redis",
     engine: "redis",
     commands: ["get", "set", "expire"],
@@ -91,10 +96,12 @@ export const rows = [
     engine: "redis",
     // What a script does itself is no round trip.
     commands: ["get", "evalsha", "eval"],
-    make: () => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }),
+    isOurs: true,
+    make: ({ build }) => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }, build),
   },
   {
     name: "connect-dynamodb",
+    isBase: true,
     package: "connect-dynamodb",
     engine: "dynamodb",
     async make() {
@@ -113,11 +120,11 @@ export const rows = [
     name: "ours, dynamodb",
     base: "connect-dynamodb",
     engine: "dynamodb",
-    make: () =>
-      ours({
-        ...{ type: "dynamodb", table: TABLE, endpoint: aws().endpoint, aws_region_name: aws().region },
-        ...{ aws_access_key: keys.accessKeyId, aws_secret_key: keys.secretAccessKey },
-      }),
+    isOurs: true,
+    make({ build }) {
+      const section = { type: "dynamodb", table: TABLE, endpoint: aws().endpoint, aws_region_name: aws().region };
+      return ours({ ...section, aws_access_key: keys.accessKeyId, aws_secret_key: keys.secretAccessKey }, build);
+    },
   },
 ];
 

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import express from "express";
 import { tokenizer } from "express-tokenizer";
 import { startProxy } from "./capacity-proxy.mjs";
-import { makeTables } from "./rows.mjs";
 
 const requests = Number(process.argv[2]);
 const SESSIONS = 5;
@@ -18,7 +17,6 @@ const KEYS = { accessKeyId: "bench", secretAccessKey: "bench" };
 const cases = [300, 3000].flatMap((bytes) => [1, 5, 30].map((every) => ({ bytes, every })));
 
 const proxy = await startProxy(process.env.DYNAMODB);
-await makeTables();
 /** Ours is told the time, so that minutes of a session pass in a moment. */
 let now = Date.now();
 

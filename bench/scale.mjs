@@ -1,15 +1,12 @@
 // npm run bench:scale: what more sessions cost. The local backend at 1,000 to 1,000,000 of them, what one takes of Redis's
 // memory, and the capacity that DynamoDB charges. Writes SCALE.md and the tables of docs/scaling.md.
 // npm run bench:scale -- --sizes 1000,10000 --rounds 3 --only local,redis,dynamodb measures less, and writes nothing.
-import { execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { ensureEmulator, freePort, javaRelease, OLDEST_JAVA, startEmulator } from "../scripts/dynamodb-local.mjs";
 import { makeReady, versionOf } from "./ready.mjs";
+import { makeFolder, run, startDynamodb, startRedis } from "./stand.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -29,13 +26,6 @@ const binary = makeReady();
 // Loaded now that the packages are there.
 const { report } = await import("./scale-report.mjs");
 
-const folder = mkdtempSync(join(tmpdir(), "scale-"));
-const children = [];
-process.once("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(folder, { recursive: true, force: true });
-});
-
 const local = isWanted("local") ? await measureLocal() : undefined;
 const redis = isWanted("redis") ? await measureRedis() : undefined;
 const dynamodb = isWanted("dynamodb") ? await measureDynamodb() : undefined;
@@ -52,13 +42,13 @@ process.exit();
 async function measureLocal() {
   const backends = [];
   for (const count of sizes) {
-    const place = mkdtempSync(join(folder, "local-"));
+    const place = makeFolder();
     const start = performance.now();
-    const [code] = await once(run("scale-local.mjs", [place, count, "fill"]), "exit");
+    const [code] = await once(run(binary, "scale-local.mjs", [place, count, "fill"]), "exit");
     if (code !== 0) throw new Error("It could not be filled.");
     progress(`local: ${count} sessions filled in, ${((performance.now() - start) / 1000).toFixed(1)} s`);
     const size = statSync(join(place, "sessions.db")).size;
-    const child = run("scale-local.mjs", [place, count]);
+    const child = run(binary, "scale-local.mjs", [place, count]);
     await once(child, "message");
     backends.push({ count, child, size, samples: { read: [], touch: [], write: [], prune: [] } });
   }
@@ -79,42 +69,16 @@ async function measureLocal() {
 }
 
 async function measureRedis() {
-  const port = String(await freePort());
-  const server = spawn("redis-server", ["--port", port, "--save", "", "--appendonly", "no"], { stdio: "ignore" });
-  if (!(await once(server, "spawn").catch(() => undefined))) {
-    console.error("There is no redis-server: it is left out.");
-    return undefined;
-  }
-  children.push(server);
-  const version = execFileSync("redis-server", ["--version"], { encoding: "utf8" }).split(/[ =]/)[3];
-  await sleep(500);
-  const [results] = await once(run("scale-redis.mjs", [values.keys], { REDIS_PORT: port }), "message");
-  return { results, version };
+  const redis = await startRedis();
+  if (!redis) return undefined;
+  const [results] = await once(run(binary, "scale-redis.mjs", [values.keys]), "message");
+  return { results, version: redis.version };
 }
 
 async function measureDynamodb() {
-  if ((javaRelease() ?? 0) < OLDEST_JAVA || !ensureEmulator()) {
-    console.error(`There is no Java ${OLDEST_JAVA}: DynamoDB is left out.`);
-    return undefined;
-  }
-  const { child, url } = await startEmulator(await freePort());
-  children.push(child);
-  const [results] = await once(run("scale-dynamodb.mjs", [values.requests], { DYNAMODB: url }), "message");
+  if (!(await startDynamodb())) return undefined;
+  const [results] = await once(run(binary, "scale-dynamodb.mjs", [values.requests]), "message");
   return results;
-}
-
-function run(script, args, env = {}) {
-  const child = fork(new URL(script, import.meta.url).pathname, args, {
-    execPath: binary,
-    execArgv: ["--disable-warning=ExperimentalWarning"],
-    env: { ...process.env, ...env, NODE_ENV: "production", AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
-  });
-  children.push(child);
-  // Whoever waits for what it says would wait for ever.
-  child.once("exit", (code) => {
-    if (code) process.exit(1);
-  });
-  return child;
 }
 
 async function told(child, task) {

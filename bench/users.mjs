@@ -1,16 +1,11 @@
 // npm run bench:users: what a user with a thousand sessions, the most, costs on the local backend: the time of each call,
 // and how long it holds the loop beyond what the machine does by itself. The fewest of several rounds, as noise only adds.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ensureBuilt } from "../scripts/build.mjs";
-import { ensureInstalled } from "../scripts/install.mjs";
-import { step } from "../scripts/run.mjs";
 import { place, table, told } from "./figures.mjs";
+import { makeBuilt } from "./ready.mjs";
+import { makeFolder } from "./stand.mjs";
 
-step("packages", ensureInstalled);
-step("build", ensureBuilt);
+makeBuilt();
 const { makeTokenizer } = await import("../dist/tokenizer.js");
 const { loadSettings } = await import("../dist/settings/load.js");
 const { default: session } = await import("express-session");
@@ -28,7 +23,7 @@ const cells = [...rows].map(([name, { took, held }]) => [name, told(Math.min(...
 console.log(table(["local", "ms", "loop held, ms"], cells).join("\n"));
 
 async function measure() {
-  const path = mkdtempSync(join(tmpdir(), "bench-users-"));
+  const path = makeFolder();
   const section = {
     type: "local",
     path,
@@ -51,7 +46,6 @@ async function measure() {
   await recordSize(path);
   await timed("revoke", () => sessions.users.revoke("ada"));
   await sessions.close();
-  rmSync(path, { recursive: true });
 }
 
 async function timed(name, work) {
