@@ -2,17 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { ask, drive, inTurn, makeSessions, mixed } from "./drive.mjs";
+import { isCompared } from "./rows.mjs";
 import { makeFolder, run } from "./stand.mjs";
 
 /** No more of Express than the sessions need, and no two requests of one session at a time. */
 const lean = { name: "lean", order: inTurn, env: {}, isFor: () => true };
 /** An application as it is begun: Express's defaults, its answer made from the session, requests of one session that meet. */
-const plain = {
-  name: "plain",
-  order: mixed,
-  env: { NODE_ENV: "" },
-  isFor: ({ isOurs, isBase, node }) => (isOurs || isBase) && !node,
-};
+const plain = { name: "plain", order: mixed, env: { NODE_ENV: "" }, isFor: isCompared };
 
 export const cases = [
   { title: "unchanged", path: "/unchanged", app: lean },

@@ -1,9 +1,9 @@
 // What every benchmark needs before it starts: packages, the build, the packages of the peers, the Node to measure on.
 import { execFileSync } from "node:child_process";
 import { ensureBuilt } from "../scripts/build.mjs";
-import { ensureInstalled } from "../scripts/install.mjs";
+import { ensureInstalled, installs } from "../scripts/install.mjs";
 import { installNode } from "../scripts/node-version.mjs";
-import { step, succeeds } from "../scripts/run.mjs";
+import { step } from "../scripts/run.mjs";
 
 /** The Node that is measured on unless a row says otherwise: local sessions need one with SQLite inside. */
 export const NODE = "24";
@@ -15,9 +15,7 @@ export function makeBuilt() {
 
 export function makePeersReady() {
   makeBuilt();
-  step("packages of the benchmark", () =>
-    succeeds("npm", ["ci", "--prefix", "bench", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]),
-  );
+  step("packages of the benchmark", () => installs("bench", "--ignore-scripts", "--loglevel=error"));
 }
 
 /** Answers the Node to measure on. */

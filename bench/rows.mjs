@@ -35,7 +35,6 @@ export const rows = [
   },
   {
     name: "MemoryStore",
-    isBase: true,
     async make() {
       const { MemoryStore } = await import("express-session");
       return withStore(new MemoryStore());
@@ -80,7 +79,6 @@ export const rows = [
   },
   {
     name: "connect-redis",
-    isBase: true,
     package: "connect-redis",
     engine: "redis",
     commands: ["get", "set", "expire"],
@@ -101,7 +99,6 @@ export const rows = [
   },
   {
     name: "connect-dynamodb",
-    isBase: true,
     package: "connect-dynamodb",
     engine: "dynamodb",
     async make() {
@@ -127,6 +124,10 @@ export const rows = [
     },
   },
 ];
+
+/** Ours and what they take the place of. */
+export const isCompared = ({ name, isOurs, node }) =>
+  node === undefined && (isOurs === true || rows.some(({ base }) => base === name));
 
 /** Answers at once, from a Map: what anything that is built on express-session could reach at most. */
 function nullStore(Store) {

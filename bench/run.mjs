@@ -7,11 +7,13 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { makePeersReady, NODE, nodeOf, versionOf } from "./ready.mjs";
-import { rows as all } from "./rows.mjs";
+import { rows as all, isCompared } from "./rows.mjs";
 import { pin, startEngines } from "./stand.mjs";
 
 const SERVER_CORE = "0";
 const DRIVER_CORE = "1";
+/** Times as long as a round that counts. */
+const WARM_UP = 3;
 
 const { values } = parseArgs({
   options: {
@@ -58,7 +60,6 @@ function chooseRows() {
   const named = all.filter(({ name }) => parts.some((part) => name.includes(part)));
   const bases = named.map(({ base }) => base);
   const isWanted = (row) => named.includes(row) || bases.includes(row.name);
-  const isCompared = ({ node, isOurs, isBase }) => node === undefined && (isOurs || isBase);
   return all.filter((row) => isWanted(row) && (!values.quick || isCompared(row)));
 }
 
@@ -97,11 +98,11 @@ async function measureApp(app, count) {
   for (const one of cases.filter((one) => one.app === app)) {
     const measured = servers.filter(({ row }) => !(row.unchangedOnly && one.path === "/changed"));
     const samples = new Map(measured.map(({ row }) => [row, []]));
-    // The first round warms up.
+    // The first round warms up: V8 has compiled most of ours after some 20,000 requests.
     for (let round = 0; round <= rounds; round++) {
       for (let n = 0; n < measured.length; n++) {
         const server = measured[(n + round) % measured.length];
-        const sample = await measure(server, one, Number(seconds));
+        const sample = await measure(server, one, round === 0 ? WARM_UP * seconds : Number(seconds));
         if (round > 0) samples.get(server.row).push(sample);
       }
       process.stderr.write(`${count} sessions, ${one.title}: round ${round} of ${rounds}\n`);
