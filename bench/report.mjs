@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { median, place, quartiles, table, told } from "./figures.mjs";
+import { NODE } from "./ready.mjs";
 
 /** Writes both when the whole benchmark ran; answers the table. */
 export function report(run) {
@@ -14,9 +15,9 @@ export function report(run) {
 }
 
 function tables({ results, counts, rounds, seconds, isPinned, versions, redis }) {
-  const nodes = Object.entries(versions).map(([name, version], n) =>
-    n === 0 ? version : `${version} where it says ${name}`,
-  );
+  const { [NODE]: usual, ...others } = versions;
+  const nodes = Object.entries(others).map(([name, version]) => `${version} where it says Node ${name}`);
+  if (usual) nodes.unshift(`Node ${usual}`);
   const lines = [
     "# Results",
     "",
@@ -30,7 +31,7 @@ function tables({ results, counts, rounds, seconds, isPinned, versions, redis })
     "- _A plain application_ has Express as it comes (`ETag`, `X-Powered-By`, no `NODE_ENV`), answers with JSON made from the",
     "  session, and gets requests of one session that meet. In the others each connection has sessions of its own.",
     "",
-    place([`Node ${nodes.join(", ")}`, `Redis ${redis ?? "left out"}`]),
+    place([...nodes, `Redis ${redis ?? "left out"}`]),
     "",
   ];
   for (const count of counts) {
