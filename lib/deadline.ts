@@ -1,45 +1,44 @@
 /** A bound on waiting: for one call, or for all the steps of one operation. */
+import { type Awaitable, isPromise } from "./awaitable.js";
 import { storeTimedOut } from "./errors.js";
 
-/** The time that one operation may take, however many steps it has. */
+/** The time that one operation may wait, however many steps it has. It runs from the first step that is not there at once. */
 export class Deadline {
-  #isPassed = false;
-  readonly #timer: NodeJS.Timeout;
+  readonly #milliseconds: number;
+  readonly #late: () => Error;
+  #timer: NodeJS.Timeout | undefined;
   /** Where our own loop was held up, the answer may be there already: it is read before `setImmediate`. */
   #lastTurn: NodeJS.Immediate | undefined;
-  readonly #over: Promise<never>;
+  #error: Error | undefined;
+  /** Of the steps so far. To reject one that is over does nothing. */
+  readonly #reject: Array<(error: Error) => void> = [];
 
-  /**
-   * @param milliseconds from now
-   * @param late makes the error of what is not there in time; default: `STORE_TIMEOUT`
-   */
+  /** @param late makes the error of what is not there in time; default: `STORE_TIMEOUT` */
   constructor(milliseconds: number, late: () => Error = () => storeTimedOut(milliseconds)) {
-    let expire: (reason: Error) => void = () => {};
-    this.#over = new Promise<never>((_, reject) => {
-      expire = reject;
-    });
-    // Raced by every step; alone, it must not count as an unhandled rejection.
-    this.#over.catch(() => {});
-    const pass = () => {
-      this.#isPassed = true;
-      expire(late());
-    };
-    this.#timer = setTimeout(
-      () => {
-        this.#lastTurn = setImmediate(pass);
-      },
-      Math.max(milliseconds, 1),
-    );
+    this.#milliseconds = Math.max(milliseconds, 1);
+    this.#late = late;
   }
 
   /** What the step comes to, or the error of being late when that is not there in time. */
-  race<T>(step: Promise<T>): Promise<T> {
-    return Promise.race([step, this.#over]);
+  race<T>(step: Promise<T>): Promise<T>;
+  race<T>(step: Awaitable<T>): Awaitable<T>;
+  race<T>(step: Awaitable<T>): Awaitable<T> {
+    if (!isPromise(step)) return step;
+    this.#timer ??= setTimeout(() => {
+      this.#lastTurn = setImmediate(() => this.#pass());
+    }, this.#milliseconds);
+    // Not Promise.race: that costs three promises more.
+    return new Promise((resolve, reject) => {
+      step.then(resolve, reject);
+      const error = this.#error;
+      if (error) queueMicrotask(() => reject(error));
+      else this.#reject.push(reject);
+    });
   }
 
   /** Throws when time is up, so that what nobody waits for any more does not go on. */
-  check(): Promise<void> | undefined {
-    return this.#isPassed ? this.#over : undefined;
+  check(): void {
+    if (this.#error) throw this.#error;
   }
 
   clear(): void {
@@ -47,34 +46,36 @@ export class Deadline {
     clearImmediate(this.#lastTurn);
   }
 
+  #pass(): void {
+    const error = this.#late();
+    this.#error = error;
+    for (const reject of this.#reject) reject(error);
+  }
+
   /** Runs `work` under a deadline of its own, which its steps race. */
-  static async during<T>(
-    milliseconds: number,
-    work: (deadline: Deadline) => Promise<T>,
-    late?: () => Error,
-  ): Promise<T> {
+  static during<T>(milliseconds: number, work: (deadline: Deadline) => Promise<T>, late?: () => Error): Promise<T>;
+  static during<T>(milliseconds: number, work: (deadline: Deadline) => Awaitable<T>, late?: () => Error): Awaitable<T>;
+  static during<T>(milliseconds: number, work: (deadline: Deadline) => Awaitable<T>, late?: () => Error): Awaitable<T> {
     const deadline = new Deadline(milliseconds, late);
+    const running = work(deadline);
+    return isPromise(running) ? deadline.#clearAfter(running) : running;
+  }
+
+  async #clearAfter<T>(running: Promise<T>): Promise<T> {
     try {
-      return await work(deadline);
+      return await running;
     } finally {
-      deadline.clear();
+      this.clear();
     }
   }
 }
 
 /**
- * What the work comes to, or the error of `late` when that is not there in time.
+ * What the work comes to, or the error of `late` when that is not there in time: also where the work fails because of
+ * what `late` lets go of.
  *
  * @param giveUpAt by `performance.now()`
  */
 export function within<T>(giveUpAt: number, work: Promise<T>, late: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    // Not a race: what `late` lets go of may make the work fail, and that is not why it failed.
-    const deadline = new Deadline(giveUpAt - performance.now(), () => {
-      const error = late();
-      reject(error);
-      return error;
-    });
-    work.then(resolve, reject).finally(() => deadline.clear());
-  });
+  return Deadline.during(giveUpAt - performance.now(), (deadline) => deadline.race(work), late);
 }

@@ -1,3 +1,6 @@
+/** What a backend promises: the contract that all that keeps records fulfils. */
+import type { Awaitable } from "../awaitable.js";
+
 /**
  * What a backend promises.
  *
@@ -5,8 +8,9 @@
  * atomic step. It knows nothing of sessions, cookies, users or sealing: all of that is written once,
  * above it. `contract.ts` checks every sentence below.
  *
- * Three rules hold for every method:
+ * Four rules hold for every method:
  *
+ * - What is there at once may be answered at once, instead of by promise. A failure always comes by promise.
  * - Absence and conflict are return values. A method throws only when the system failed, and what it
  *   throws is a `TokenizerError`.
  * - An expired record is absent, whether or not the engine has dropped it yet.
@@ -26,7 +30,7 @@ export interface Backend {
   open(): Promise<void>;
 
   /** The live record under `key`, or `undefined`. What does not decode is reported once and absent. */
-  read(key: string): Promise<StoredRecord | undefined>;
+  read(key: string): Awaitable<StoredRecord | undefined>;
 
   /**
    * Writes in one atomic step if what is stored is what was `expected`; answers whether it did. Neither
@@ -35,19 +39,19 @@ export interface Backend {
    * try is known to be over: one that arrives late would bring back what was removed meanwhile, or undo another's later
    * write. A record whose `expires` has passed is written and from then on absent.
    */
-  write(key: string, record: StoredRecord, expected: Expected): Promise<boolean>;
+  write(key: string, record: StoredRecord, expected: Expected): Awaitable<boolean>;
 
   /**
    * Moves the end of a live record of this version, and nothing else: later, never earlier. Answers whether that version
    * was there, moved or not. Never creates.
    */
-  touch(key: string, expires: number, version: string): Promise<boolean>;
+  touch(key: string, expires: number, version: string): Awaitable<boolean>;
 
   /**
    * Removes the record; answers whether a live one was there. Removing the absent is no fault. A retry after
    * a lost answer may find its own first try, and answers false.
    */
-  remove(key: string): Promise<boolean>;
+  remove(key: string): Awaitable<boolean>;
 
   /** All live records, read in bounded pages; those that come and go meanwhile may or may not be among them. */
   entries(): AsyncIterable<Entry>;

@@ -1,6 +1,7 @@
 /** Tries all that is ever asked of a backend, and how long that takes. */
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import type { Awaitable } from "../awaitable.js";
 import type { Backend } from "../backends/backend.js";
 import type { Io } from "./command.js";
 import { withProgress } from "./progress.js";
@@ -41,7 +42,7 @@ export async function measure(backend: Backend, io: Io): Promise<readonly Timing
     return await withProgress(io, () => step, work);
   } finally {
     // A removal that failed may do now; else the record ends by itself.
-    if (!changes.every(isFine)) await backend.remove(key).catch(() => {});
+    if (!changes.every(isFine)) await Promise.resolve(backend.remove(key)).catch(() => {});
     await backend.close();
   }
 }
@@ -69,7 +70,7 @@ async function tryRound(backend: Backend, key: string, timings: readonly Timing[
 }
 
 /** @param work answers whether the answer was right */
-async function time(timing: Timing, work: () => Promise<boolean>): Promise<boolean> {
+async function time(timing: Timing, work: () => Awaitable<boolean>): Promise<boolean> {
   const started = performance.now();
   try {
     const isRight = await work();

@@ -1,5 +1,6 @@
 /** Sessions over any backend: saved and removed, so that nothing is lost, brought back or claimed. */
 import type { Session, SessionData } from "express-session";
+import type { Awaitable } from "../awaitable.js";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { TokenizerError } from "../errors.js";
@@ -77,7 +78,7 @@ export class SessionEngine {
   }
 
   /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
-  load(sid: string): Promise<LoadedSession | undefined> {
+  load(sid: string): Awaitable<LoadedSession | undefined> {
     return this.#loader.load(sid);
   }
 

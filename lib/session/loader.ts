@@ -1,5 +1,6 @@
 /** Loads sessions, and moves their ends when that is due. */
-import type { Backend } from "../backends/backend.js";
+import { type Awaitable, after } from "../awaitable.js";
+import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
@@ -32,6 +33,14 @@ export interface LoadedSession {
   readonly snapshot: Snapshot;
 }
 
+/** A record, with what it takes to open it. */
+interface Arrival {
+  readonly sid: string;
+  readonly key: string;
+  readonly stored: StoredRecord;
+  readonly keys: SessionKeys;
+}
+
 /** Most unreadable sessions that are remembered as reported. */
 const REPORTED = 1000;
 
@@ -39,23 +48,33 @@ export class SessionLoader {
   readonly #options: LoaderOptions;
   readonly #renewal: Renewal;
   readonly #reported = new Set<string>();
+  /** Once they are there. */
+  #keys: SessionKeys | undefined;
 
   constructor(options: LoaderOptions) {
     this.#options = options;
     this.#renewal = new Renewal(options);
+    options.keys.then(
+      (keys) => {
+        this.#keys = keys;
+      },
+      () => {},
+    );
   }
 
   /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
-  async load(sid: string): Promise<LoadedSession | undefined> {
+  load(sid: string): Awaitable<LoadedSession | undefined> {
     const start = performance.now();
     const key = storageKey(sid);
-    const loaded = await this.#options.operations.within((deadline) => this.#load(sid, key, deadline));
-    emit("load", () => ({
-      session: shortName(key),
-      found: loaded !== undefined,
-      milliseconds: performance.now() - start,
-    }));
-    return loaded;
+    const loading = this.#options.operations.atOnce((deadline) => this.#load(sid, key, deadline));
+    return after(loading, (loaded) => {
+      emit("load", () => ({
+        session: shortName(key),
+        found: loaded !== undefined,
+        milliseconds: performance.now() - start,
+      }));
+      return loaded;
+    });
   }
 
   /** Whether a record is there that could not be read. It counts as ended; with the right keys it may be read again. */
@@ -79,21 +98,27 @@ export class SessionLoader {
     });
   }
 
-  async #load(sid: string, key: string, deadline: Deadline): Promise<LoadedSession | undefined> {
-    const { backend, keys, lifetime } = this.#options;
-    const stored = await deadline.race(backend.read(key));
-    const { codec, ids } = await keys;
-    const record = stored && codec.decode(sid, stored.value);
-    if (stored && !record) this.#reportDamaged(key);
-    if (!stored || !record || lifetime.isOver(record.head, stored.expires)) return undefined;
+  #load(sid: string, key: string, deadline: Deadline): Awaitable<LoadedSession | undefined> {
+    return after(deadline.race(this.#options.backend.read(key)), (stored) =>
+      after(this.#keys ?? this.#options.keys, (keys) => stored && this.#open({ sid, key, stored, keys }, deadline)),
+    );
+  }
+
+  #open({ sid, key, stored, keys }: Arrival, deadline: Deadline): Awaitable<LoadedSession | undefined> {
+    const { lifetime } = this.#options;
+    const { codec, ids } = keys;
+    const record = codec.decode(sid, stored.value);
+    if (!record) this.#reportDamaged(key);
+    if (!record || lifetime.isOver(record.head, stored.expires)) return undefined;
     const { head, text, fields } = record;
     const { version, expires } = stored;
     const hasOlderKey = head.signIn !== undefined && head.signIn.by !== ids[0];
     const stale = record.stale || hasOlderKey || !lifetime.isStamped(head);
     const { username } = fields;
     const snapshot: Snapshot = { text, maxAge: head.maxAge, username, head, version, expires, stale, isGone: false };
-    const { isEnded } = await this.#renewal.renew(key, snapshot, deadline);
-    return isEnded ? undefined : { fields, snapshot };
+    const loaded = { fields, snapshot };
+    if (!lifetime.isDue(head, expires)) return loaded;
+    return this.#renewal.renew(key, snapshot, deadline).then(({ isEnded }) => (isEnded ? undefined : loaded));
   }
 
   /** Answers whether nothing is left to be done. */

@@ -1,4 +1,6 @@
 /** Every operation on the store: within `store_timeout`, in turn on its key, and none after the end. */
+
+import { type Awaitable, isPromise } from "../awaitable.js";
 import type { StoredRecord } from "../backends/backend.js";
 import { Deadline } from "../deadline.js";
 import { storeClosed, TokenizerError } from "../errors.js";
@@ -26,12 +28,18 @@ export class Operations {
    *
    * @throws TokenizerError whatever it is that `work` throws
    */
-  async within<T>(work: (deadline: Deadline) => Promise<T>): Promise<T> {
-    this.checkOpen();
+  async within<T>(work: (deadline: Deadline) => Awaitable<T>): Promise<T> {
+    return this.atOnce(work);
+  }
+
+  /** The same; at once if nothing of it has to be waited for. A failure comes by promise. */
+  atOnce<T>(work: (deadline: Deadline) => Awaitable<T>): Awaitable<T> {
     try {
-      return await this.#track(Deadline.during(this.#storeTimeout, work));
+      this.checkOpen();
+      const running = Deadline.during(this.#storeTimeout, work);
+      return isPromise(running) ? this.#explained(running) : running;
     } catch (error) {
-      throw asTokenizerError(error);
+      return Promise.reject(asTokenizerError(error));
     }
   }
 
@@ -42,7 +50,7 @@ export class Operations {
   }
 
   /** Runs `task` when all earlier tasks of the key are over. */
-  inTurn<T>(key: string, deadline: Deadline, task: (shared: Shared<StoredRecord>) => Promise<T>): Promise<T> {
+  inTurn<T>(key: string, deadline: Deadline, task: (shared: Shared<StoredRecord>) => Awaitable<T>): Promise<T> {
     return this.#queue.run(key, deadline, task);
   }
 
@@ -73,6 +81,14 @@ export class Operations {
     this.#isClosed = true;
     // A sign-in leaves work behind.
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
+  async #explained<T>(running: Promise<T>): Promise<T> {
+    try {
+      return await this.#track(running);
+    } catch (error) {
+      throw asTokenizerError(error);
+    }
   }
 
   #track<T>(running: Promise<T>): Promise<T> {

@@ -2,13 +2,16 @@
 import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
+import { type Awaitable, after } from "../awaitable.js";
 import { storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
 import { cookieData } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
+import type { LoadedSession } from "./loader.js";
 import { Removals } from "./removals.js";
-import { isTaken } from "./snapshot.js";
+import { isTaken, type Snapshot } from "./snapshot.js";
+import { unwatched } from "./watch.js";
 
 /** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
 export interface TokenStoreEvents {
@@ -107,13 +110,7 @@ export class TokenStore extends ExpressStore {
 
   /** Makes the session object; what is known of the loaded data is known of it. */
   override createSession(req: Request, data: SessionData): Session & SessionData {
-    const { engine } = this.#parts;
-    const snapshot = engine.snapshotOf(data);
-    const created = super.createSession(req, data);
-    keepAllKeys(created, data);
-    if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
-    if (snapshot) engine.remember(created, snapshot);
-    return created;
+    return this.#create(req, data, this.#parts.engine.snapshotOf(data));
   }
 
   /** EventEmitter's, typed: what a listener gets of each event is in `TokenStoreEvents`. */
@@ -154,14 +151,37 @@ export class TokenStore extends ExpressStore {
     return either(this.#parts.listing.prune(), callback);
   }
 
+  /**
+   * Gives the request the session of its `sessionID`. Answers whether there is one.
+   *
+   * @internal
+   */
+  loadFor(req: Request): Awaitable<boolean> {
+    return after(this.#parts.engine.load(req.sessionID), (loaded) => {
+      if (loaded) unwatched(req, () => this.#create(req, this.#dataOf(loaded), loaded.snapshot));
+      return loaded !== undefined;
+    });
+  }
+
   async #get(sid: string): Promise<SessionData | undefined> {
-    const { engine, cookie } = this.#parts;
+    const { engine } = this.#parts;
     const loaded = await engine.load(sid);
     if (!loaded) return undefined;
-    const { fields, snapshot } = loaded;
-    const data = { ...fields, cookie: cookieData(cookie, snapshot.maxAge, snapshot.expires) } as SessionData;
-    engine.remember(data, snapshot);
+    const data = this.#dataOf(loaded);
+    engine.remember(data, loaded.snapshot);
     return data;
+  }
+
+  #dataOf({ fields, snapshot: { maxAge, expires } }: LoadedSession): SessionData {
+    return { ...fields, cookie: cookieData(this.#parts.cookie, maxAge, expires) } as SessionData;
+  }
+
+  #create(req: Request, data: SessionData, snapshot: Snapshot | undefined): Session & SessionData {
+    const created = super.createSession(req, data);
+    keepAllKeys(created, data);
+    if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
+    if (snapshot) this.#parts.engine.remember(created, snapshot);
+    return created;
   }
 
   #answer(
@@ -195,7 +215,7 @@ function messageOf(error: unknown): string {
 }
 
 /** The one place where a promise becomes a callback: settled first, and called outside of any `try`. */
-function settle<T>(work: Promise<T>, callback: Callback<T>): void {
+export function settle<T>(work: Promise<T>, callback: Callback<T>): void {
   work.then(
     (result) => nextTick(callback, undefined, result),
     (error) => nextTick(callback, error),

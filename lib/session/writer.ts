@@ -107,7 +107,7 @@ export class SessionWriter {
       if (!current) return undefined;
       emit("conflict", () => ({ session: shortName(key) }));
       await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
-      await deadline.check();
+      deadline.check();
     }
   }
 

@@ -196,7 +196,7 @@ function sessionsOn(backend: Backend, { limit, isSealed }: Pick<Plan, "limit" | 
 /** The calls of the request, with pauses; the rest of the backend as it is. */
 function paused(backend: Backend, pause: Pause, slowCall: number | undefined): Backend {
   let calls = 0;
-  const around = async <T>(work: () => Promise<T>): Promise<T> => {
+  const around = async <T>(work: () => T | Promise<T>): Promise<T> => {
     await pause(calls++ === slowCall ? HELD_UP : 1);
     const result = await work();
     await pause(1);

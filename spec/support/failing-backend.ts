@@ -65,7 +65,7 @@ export class FailingBackend {
 
   #wrap(prototype: Backend, call: Call): void {
     const backend = this;
-    const work: (...args: never[]) => Promise<unknown> = prototype[call];
+    const work: (...args: never[]) => unknown = prototype[call];
     async function troubled(this: Backend, ...args: never[]) {
       backend.calls[call]++;
       await backend.#trouble.get(call)?.();

@@ -70,7 +70,7 @@ function partsOf(value: string): StoredParts {
   return { head: JSON.parse(head), fields: JSON.parse(body) };
 }
 
-async function withStore<T>({ settings, clock }: App, work: (backend: Backend) => Promise<T>): Promise<T> {
+async function withStore<T>({ settings, clock }: App, work: (backend: Backend) => T | Promise<T>): Promise<T> {
   const warn = () => {};
   const backend = makeBackend(loadSettings(settings, { log: { warn } }), { now: clock.now, timeout: 60_000, warn });
   try {

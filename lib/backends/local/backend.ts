@@ -1,6 +1,7 @@
 /** Keeps records in an SQLite database in a folder of this machine, shared by its processes. */
 import { join, resolve } from "node:path";
 import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/promises";
+import { type Awaitable, after } from "../../awaitable.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
 import { Connection } from "./connection.js";
@@ -65,9 +66,10 @@ export class LocalBackend implements Backend {
     await this.#run(() => {});
   }
 
-  async read(key: string): Promise<StoredRecord | undefined> {
-    const row = await this.#run(({ statements }) => statements.read.get(key, this.#context.now()));
-    return row === undefined || row === null ? undefined : this.#decode(row);
+  /** At once, but for the first time and while a lock is waited for. */
+  read(key: string): Awaitable<StoredRecord | undefined> {
+    const work = ({ statements }: Connection) => statements.read.get(key, this.#context.now());
+    return after(this.#soon(work), (row) => (row === undefined || row === null ? undefined : this.#decode(row)));
   }
 
   async write(key: string, { value, version, expires }: StoredRecord, expected: Expected): Promise<boolean> {
@@ -138,6 +140,16 @@ export class LocalBackend implements Backend {
       }
     }
     return Number(changes) > 0;
+  }
+
+  /** As `run`, at once if nothing has to be waited for. */
+  #soon<T>(work: (connection: Connection) => T): Awaitable<T> {
+    if (!this.#engine || this.#isClosed) return this.#run(work);
+    try {
+      return work(this.#current(this.#engine, false));
+    } catch (error) {
+      return isBusy(error) ? this.#run(work) : Promise.reject(this.#explain(error));
+    }
   }
 
   /** Opens if need be, works, and waits off the loop while another connection holds the lock. */

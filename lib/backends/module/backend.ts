@@ -3,6 +3,7 @@
  * by the time that a call may take, and whatever it throws becomes a `TokenizerError`.
  */
 
+import type { Awaitable } from "../../awaitable.js";
 import { Deadline } from "../../deadline.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { ModuleOptions } from "../../settings/settings.js";
@@ -103,7 +104,7 @@ export class ModuleBackend implements Backend {
     }
   }
 
-  async #ask<T>(method: string, work: (backend: Backend) => Promise<T>): Promise<T> {
+  async #ask<T>(method: string, work: (backend: Backend) => Awaitable<T>): Promise<T> {
     const backend = await this.#opened();
     return this.#bounded(this.#explained(method, () => work(backend)));
   }
@@ -136,7 +137,7 @@ export class ModuleBackend implements Backend {
     return Deadline.during(this.#context.timeout, (deadline) => deadline.race(work));
   }
 
-  async #explained<T>(method: string, work: () => Promise<T>): Promise<T> {
+  async #explained<T>(method: string, work: () => Awaitable<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {

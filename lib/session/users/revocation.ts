@@ -98,7 +98,7 @@ export class Revocation {
     if (key.startsWith(USER_PREFIX)) return this.#revoke(key, EVERY_ONE);
     const by = key.startsWith(SESSION_PREFIX) ? inspectHead(value)?.signIn?.by : undefined;
     if (by === undefined || !keyIds.includes(by)) return 0;
-    return Number(await this.#bounded((deadline) => deadline.race(this.#options.backend.remove(key))));
+    return Number(await this.#bounded(async (deadline) => deadline.race(this.#options.backend.remove(key))));
   }
 
   async #revoke(key: string, choice: Choice): Promise<number> {

@@ -1,5 +1,6 @@
 /** The users' records in the store: read, and changed by versioned writes alone. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Awaitable } from "../../awaitable.js";
 import type { Backend } from "../../backends/backend.js";
 import type { Deadline } from "../../deadline.js";
 import { END_OF_TIME } from "../lifetime.js";
@@ -53,7 +54,7 @@ export class UserRecords {
         const after = changedBy(before, changed);
         if (await deadline.race(this.#write(key, before, after))) return after;
         await deadline.race(sleep(Math.random() * JITTER));
-        await deadline.check();
+        deadline.check();
       }
     });
   }
@@ -66,7 +67,7 @@ export class UserRecords {
     });
   }
 
-  #write(key: string, before: StoredUserRecord, after: StoredUserRecord & { version: string }): Promise<boolean> {
+  #write(key: string, before: StoredUserRecord, after: StoredUserRecord & { version: string }): Awaitable<boolean> {
     const record = { value: encodeUser(after), version: after.version, expires: after.expires };
     return this.#backend.write(key, record, before.version === undefined ? "absent" : { version: before.version });
   }

@@ -66,7 +66,7 @@ async function startBehindNat(timeout = 10_000): Promise<TestBackend & { nat: Tc
   return { ...started, nat, kept };
 }
 
-const REPEATABLE: [string, (backend: Backend, kept: StoredRecord) => Promise<unknown>, unknown][] = [
+const REPEATABLE: [string, (backend: Backend, kept: StoredRecord) => unknown, unknown][] = [
   ["read", async (backend) => (await backend.read("session:kept"))?.value, "value"],
   ["write of a version", (backend, { version }) => backend.write("session:kept", record(), { version }), true],
   ["touch", (backend, { expires, version }) => backend.touch("session:kept", expires + 1, version), true],

@@ -105,8 +105,8 @@ async function seed(engine: EngineName, count: number): Promise<void> {
   expect(readdirSync(path)).toEqual(AT_REST);
 }
 
-async function refusal(promise: Promise<unknown>): Promise<{ code: string; status: number; message: string }> {
-  const error = await promise.then(
+async function refusal(answer: unknown): Promise<{ code: string; status: number; message: string }> {
+  const error = await Promise.resolve(answer).then(
     () => undefined,
     (reason: unknown) => reason,
   );

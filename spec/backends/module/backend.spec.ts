@@ -345,7 +345,7 @@ describe("what stands before somebody's backend", () => {
 
   const memory = () => new MemoryBackend({ now: Date.now });
 
-  const CALLS: ReadonlyArray<readonly [name: keyof Backend, call: (backend: Backend) => Promise<unknown>]> = [
+  const CALLS: ReadonlyArray<readonly [name: keyof Backend, call: (backend: Backend) => unknown]> = [
     ["read", (backend) => backend.read("key")],
     ["write", (backend) => backend.write("key", record, "any")],
     ["touch", (backend) => backend.touch("key", record.expires, record.version)],
@@ -459,7 +459,7 @@ describe("what stands before somebody's backend", () => {
       );
       for (const backend of [refusing, throwing]) {
         await backend.open();
-        const error = await failureOf(call(backend));
+        const error = await failureOf(Promise.resolve(call(backend)));
         expect(error).toBeInstanceOf(TokenizerError);
         expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", status: 503, cause });
         expect((error as Error).message).toBe(
@@ -473,7 +473,7 @@ describe("what stands before somebody's backend", () => {
     const error = new TokenizerError("SESSION_TOO_LARGE", "Too large.");
     const backend = backendThat(() => Object.assign(memory(), { [name]: refusal(name, error) }));
     await backend.open();
-    expect(await failureOf(call(backend))).toBe(error);
+    expect(await failureOf(Promise.resolve(call(backend)))).toBe(error);
   });
 
   test.each(BOUNDED)("%s: no answer is STORE_TIMEOUT", async (name, call) => {
@@ -481,7 +481,7 @@ describe("what stands before somebody's backend", () => {
     const hanging = name === "entries" ? () => step : forever;
     const backend = backendThat(() => Object.assign(memory(), { [name]: hanging }));
     await backend.open();
-    expect(await failureOf(call(backend))).toMatchObject({ code: "STORE_TIMEOUT", status: 503 });
+    expect(await failureOf(Promise.resolve(call(backend)))).toMatchObject({ code: "STORE_TIMEOUT", status: 503 });
   });
 
   test.each(["being made", "open"])("%s: no answer is STORE_TIMEOUT, and nothing hangs on close", async (step) => {
