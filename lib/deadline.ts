@@ -10,8 +10,8 @@ export class Deadline {
   /** Where our own loop was held up, the answer may be there already: it is read before `setImmediate`. */
   #lastTurn: NodeJS.Immediate | undefined;
   #error: Error | undefined;
-  /** Of the steps so far. To reject one that is over does nothing. */
-  readonly #reject: Array<(error: Error) => void> = [];
+  /** Of the steps so far; to reject one that is over does nothing. A list would live until the next collection of all. */
+  #reject: Set<(error: Error) => void> | undefined;
 
   /** @param late makes the error of what is not there in time; default: `STORE_TIMEOUT` */
   constructor(milliseconds: number, late: () => Error = () => storeTimedOut(milliseconds)) {
@@ -32,7 +32,8 @@ export class Deadline {
       step.then(resolve, reject);
       const error = this.#error;
       if (error) queueMicrotask(() => reject(error));
-      else this.#reject.push(reject);
+      this.#reject ??= new Set();
+      this.#reject.add(reject);
     });
   }
 
@@ -49,7 +50,7 @@ export class Deadline {
   #pass(): void {
     const error = this.#late();
     this.#error = error;
-    for (const reject of this.#reject) reject(error);
+    for (const reject of this.#reject ?? []) reject(error);
   }
 
   /** Runs `work` under a deadline of its own, which its steps race. */

@@ -36,6 +36,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const caching = new Caching(warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
+  const shared = { engine, removals: store.removals, cookie, caching, warn };
   const signing = { store, engine, lifetime, sealer };
   const { name: cookieName, path, secure } = settings.tokenizer.cookie;
   const place = new Place(path);
@@ -56,8 +57,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       if (error) return refuse(error, next);
       const session = unwatched(req, () => {
         exposeCredentials(req, sealer);
-        const { removals } = store;
-        return new RequestSession({ req, res, engine, removals, cookie, caching, serving, found, warn });
+        return new RequestSession(req, res, serving, found, shared);
       });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
       const signInNow = async (...[credentials, options]: Parameters<typeof req.signIn>) => {

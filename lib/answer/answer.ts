@@ -7,7 +7,8 @@ import type { AnsweredSession, Refuse } from "./answered.js";
 import { Appearance } from "./appearance.js";
 import type { Drains } from "./drains.js";
 import { Dropped } from "./dropped.js";
-import { guardHeaders, type Head, headersSent, headOf, isNodes, restore, setHead } from "./head.js";
+import { Head, type HeaderChange, headersSent, isNodes, Status, setHead } from "./head.js";
+import { LateHeaders } from "./late-headers.js";
 
 /**
  * - `open`: nothing was answered yet, or no more than a head, which waits for the first byte as it does in Node.
@@ -17,10 +18,15 @@ import { guardHeaders, type Head, headersSent, headOf, isNodes, restore, setHead
  */
 type State = "open" | "held" | "sent" | "refused";
 
-/** A `write`, an `end` or a flush that waits. */
-interface Sending {
+/** A `write`, an `end` or a flush that waits. No literal: one for each answer, as a list of them, would outlive the answer. */
+class Sending {
   readonly send: () => unknown;
   readonly args: readonly unknown[];
+
+  constructor(send: () => unknown, args: readonly unknown[] = []) {
+    this.send = send;
+    this.args = args;
+  }
 }
 
 /** Whose error page is being made. */
@@ -37,18 +43,18 @@ export class Answer {
   readonly #drains: Drains;
   readonly #appearance: Appearance;
   readonly #dropped: Dropped;
+  readonly #lateHeaders: LateHeaders;
   readonly #entry: Head;
   #state: State = "open";
   #isEnded = false;
   #isAnnounced = false;
-  #held: Sending[] = [];
+  readonly #held = new Set<Sending>();
   #isEndQueued = false;
   /** It goes out without a save, which was tried. */
   #isGivenUp = false;
   /** The head that the handler gave with `writeHead`, until the first byte. */
   #given: Head | undefined;
   #isSendingHead = false;
-  #areHeadersGuarded = false;
   /** An answer that was held stands as it was: header changes after it are ignored, however late they come. */
   #wasHeld = false;
   /** What an error page that names no status has. */
@@ -63,16 +69,17 @@ export class Answer {
     this.#drains = drains;
     this.#appearance = new Appearance(res);
     this.#dropped = new Dropped(res);
-    this.#entry = headOf(res);
+    this.#lateHeaders = new LateHeaders(res, (change) => this.#mayChange(change));
+    this.#entry = new Head(res);
   }
 
   /** @param args what `write` was given, and `send` passes on */
   write(send: () => boolean, args: readonly unknown[]): boolean {
     if (this.#isLeftover()) return this.#dropped.tell(args);
     if (this.#isEnded && (this.#isHeld || this.#isOver)) return this.#dropped.tellLate(args);
-    if (this.#isHeld) return this.#queue({ send, args });
+    if (this.#isHeld) return this.#queue(new Sending(send, args));
     if (this.#isEnded) return send();
-    if (this.#state === "open" && this.#hold({ send, args })) return false;
+    if (this.#state === "open" && this.#hold(send, args)) return false;
     this.#nameStatus();
     return send();
   }
@@ -90,8 +97,8 @@ export class Answer {
     }
     this.#nameStatus();
     this.#isEndQueued = this.#isHeld;
-    if (this.#isHeld) this.#queue({ send, args });
-    else if (this.#state === "refused" || !this.#hold({ send, args })) send();
+    if (this.#isHeld) this.#queue(new Sending(send, args));
+    else if (this.#state === "refused" || !this.#hold(send, args)) send();
     this.#isEnded = true;
   }
 
@@ -125,7 +132,7 @@ export class Answer {
 
   /** What compression keeps back to press it better goes out, after what is held here. */
   flush(send: () => unknown): void {
-    if (this.#isHeld) this.#queue({ send: () => void send(), args: [] });
+    if (this.#isHeld) this.#queue(new Sending(() => void send()));
     else if (!this.#isLeftover()) send();
   }
 
@@ -145,15 +152,15 @@ export class Answer {
 
   /** Answers false, as a `write` does that has to wait. What comes after the end is dropped. */
   #queue(sending: Sending): false {
-    if (!this.#isEnded) this.#held.push(sending);
+    if (!this.#isEnded) this.#held.add(sending);
     return false;
   }
 
   /** The head waits for the first byte, but looks sent. */
   #take(args: readonly unknown[]): void {
     setHead(this.#res, args);
-    this.#given = headOf(this.#res);
-    this.#guardHeaders();
+    this.#given = new Head(this.#res);
+    this.#lateHeaders.guard();
     this.#appearance.lookSent();
   }
 
@@ -163,11 +170,11 @@ export class Answer {
     const head = this.#given;
     this.#given = undefined;
     this.#appearance.reset();
-    restore(this.#res, head);
+    head.putBack(this.#res);
   }
 
   /** Whether there is a save to wait for. */
-  #hold(sending: Sending): boolean {
+  #hold(send: () => unknown, args: readonly unknown[]): boolean {
     this.#putGiven();
     const saving = this.#isGivenUp ? undefined : this.#session.save();
     if (!saving) {
@@ -175,20 +182,20 @@ export class Answer {
       this.#announceByHand();
       return false;
     }
-    this.#guardHeaders();
     this.#state = "held";
     this.#wasHeld = true;
-    this.#held = [sending];
-    void this.#whenSaved(saving, headOf(this.#res), this.#res.headersSent);
+    this.#held.add(new Sending(send, args));
+    this.#lateHeaders.watch();
+    void this.#whenSaved(saving, new Status(this.#res), this.#res.headersSent);
     this.#appearance.lookSent();
     this.#appearance.keepConnection();
     return true;
   }
 
-  async #whenSaved(saving: Promise<void>, head: Head, isHeadOut: boolean): Promise<void> {
+  async #whenSaved(saving: Promise<void>, status: Status, isHeadOut: boolean): Promise<void> {
     try {
-      await this.#saved(saving).catch((error) => this.#standAnyway(error, head, isHeadOut));
-      this.#release(head);
+      await this.#saved(saving).catch((error) => this.#standAnyway(error, status, isHeadOut));
+      this.#release(status);
     } catch (error) {
       this.#refuse(error);
     }
@@ -201,23 +208,24 @@ export class Answer {
   }
 
   /** An error page tells of a failure already and claims nothing. In its place would be Express's own. */
-  #standAnyway(error: unknown, { fields }: Head, isHeadOut: boolean): void {
+  #standAnyway(error: unknown, { code }: Status, isHeadOut: boolean): void {
     const isOutage = error instanceof TokenizerError && error.status === 503;
-    if (isHeadOut || !isOutage || Number(fields.statusCode) < 500) throw error;
+    if (isHeadOut || !isOutage || code < 500) throw error;
     this.#isAnnounced = true;
     this.#isGivenUp = true;
     this.#session.giveUp(error);
   }
 
-  #release(head: Head): void {
+  #release(status: Status): void {
     this.#appearance.reset();
-    restore(this.#res, head);
+    this.#lateHeaders.undo();
+    status.putBack(this.#res);
     this.#state = "sent";
     this.#announceByHand();
     let isFull = false;
-    for (let [next] = this.#held; next; [next] = this.#held) {
+    for (const next of this.#held) {
       isFull = next.send() === false || isFull;
-      this.#held.shift();
+      this.#held.delete(next);
     }
     if (!this.#isEnded && !isFull) this.#drains.emit();
   }
@@ -237,12 +245,13 @@ export class Answer {
     this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
     this.#isEnded = false;
     this.#dropped.takeBack();
-    for (const { args } of this.#held.splice(0)) this.#dropped.tell(args);
+    for (const { args } of this.#held) this.#dropped.tell(args);
+    this.#held.clear();
     for (const source of this.sources) this.#letGo(source);
     errorPage.run(this, () => {
       // Half an answer is out already: cut off, it cannot be taken for a whole one.
       if (res.headersSent) res.destroy();
-      else restore(res, this.#entry);
+      else this.#entry.putBack(res);
       this.#onRefused(error);
     });
   }
@@ -258,18 +267,14 @@ export class Answer {
    * Node throws when a header comes after they were sent. For an answer that was held that would depend on how fast
    * the store is; and Express's own error page, which may come long after the error, would end the process.
    */
-  #guardHeaders(): void {
-    if (this.#areHeadersGuarded) return;
-    this.#areHeadersGuarded = true;
-    guardHeaders(this.#res, (what) => {
-      if (this.#given) throw headersSent(what);
-      return !this.#isLeftover() && !(this.#wasHeld && !this.#isHeld && this.#res.headersSent);
-    });
+  #mayChange(change: HeaderChange): boolean {
+    if (this.#given) throw headersSent(change);
+    return !this.#isLeftover() && !(this.#wasHeld && !this.#isHeld && this.#res.headersSent);
   }
 
   /** An error page that names no status must not look like a good answer. */
   #nameStatus(): void {
-    const isNamed = this.#state !== "refused" || this.#res.statusCode !== this.#entry.fields.statusCode;
+    const isNamed = this.#state !== "refused" || this.#res.statusCode !== this.#entry.status.code;
     if (!isNamed) this.#res.statusCode = this.#refusedStatus;
   }
 

@@ -11,10 +11,27 @@ const keeping: ProxyHandler<Request["socket"]> = {
   set: (socket, name, value) => Reflect.set(socket, name, value, socket),
 };
 
+const KEPT = Symbol("kept");
+const LOOKS_SENT = Symbol("looks sent");
+
+interface Marked {
+  [KEPT]?: Request["socket"];
+  [LOOKS_SENT]?: boolean;
+}
+
+/** One for all responses, and never taken off: that would turn each into a slow object. */
+const headersSent: PropertyDescriptor & ThisType<Marked> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this[LOOKS_SENT] === true || Reflect.get(Reflect.getPrototypeOf(this) ?? this, "headersSent", this);
+  },
+};
+
 /** Covers properties of a response and its request until they are to tell again what is on the wire. */
 export class Appearance {
-  readonly #res: Response;
-  #uncover: Array<() => void> = [];
+  readonly #res: Response & Marked;
+  #uncover: (() => void) | undefined;
 
   constructor(res: Response) {
     this.#res = res;
@@ -25,7 +42,12 @@ export class Appearance {
    * them whether the whole answer is there.
    */
   lookSent(): void {
-    this.#cover(this.#res, "headersSent", true);
+    const res = this.#res;
+    const isOurs = LOOKS_SENT in res;
+    // Those that tools make may have one of their own.
+    if (!isOurs && Object.hasOwn(res, "headersSent")) return;
+    if (!isOurs) Object.defineProperty(res, "headersSent", headersSent);
+    res[LOOKS_SENT] = true;
   }
 
   /**
@@ -34,22 +56,21 @@ export class Appearance {
    */
   keepConnection(): void {
     const { req }: { req?: Request } = this.#res;
-    if (!req?.socket) return;
-    this.#cover(req, "socket", new Proxy(req.socket, keeping));
+    const socket: (Request["socket"] & Marked) | undefined = req?.socket;
+    if (!req || !socket) return;
+    const own = Object.getOwnPropertyDescriptor(req, "socket");
+    socket[KEPT] ??= new Proxy(socket, keeping);
+    Object.defineProperty(req, "socket", { value: socket[KEPT], configurable: true, enumerable: true, writable: true });
+    this.#uncover = () => {
+      if (own) Object.defineProperty(req, "socket", own);
+      else Reflect.deleteProperty(req, "socket");
+    };
   }
 
   /** All is as it is. */
   reset(): void {
-    for (const uncover of this.#uncover.reverse()) uncover();
-    this.#uncover = [];
-  }
-
-  #cover(target: object, name: string, value: unknown): void {
-    const own = Object.getOwnPropertyDescriptor(target, name);
-    Object.defineProperty(target, name, { value, configurable: true, enumerable: true, writable: true });
-    this.#uncover.push(() => {
-      if (own) Object.defineProperty(target, name, own);
-      else Reflect.deleteProperty(target, name);
-    });
+    if (LOOKS_SENT in this.#res) this.#res[LOOKS_SENT] = false;
+    this.#uncover?.();
+    this.#uncover = undefined;
   }
 }

@@ -8,8 +8,8 @@ const { nextTick } = process;
 
 export class Dropped {
   readonly #res: Response;
-  /** Of an answer taken back; nothing once the error page is out. */
-  #waiting: Callback[] | undefined = [];
+  /** Of an answer taken back, until the error page is out. */
+  #waiting: Callback[] | undefined;
 
   constructor(res: Response) {
     this.#res = res;
@@ -17,8 +17,9 @@ export class Dropped {
 
   /** Tells what is dropped from here on as soon as the response is over: handlers that fail then cut no error page. */
   takeBack(): void {
+    const waiting: Callback[] = [];
+    this.#waiting = waiting;
     this.#res.once("close", () => {
-      const waiting = this.#waiting ?? [];
       this.#waiting = undefined;
       for (const callback of waiting) callback(destroyed());
     });

@@ -2,34 +2,73 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Response } from "express";
 
-/** Status and headers as they were at one moment. */
-export interface Head {
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly headers: OutgoingHttpHeaders;
+/** How Node remembers headers that were removed and that it would add by itself. */
+interface Internals {
+  _removedConnection?: unknown;
+  _removedContLen?: unknown;
+  _removedTE?: unknown;
 }
 
 /**
- * Beside the status, how Node remembers headers that were removed and that it would add by itself. Express removes
- * Transfer-Encoding for a 304, and an error page in its place must have it.
+ * The status as it was at one moment, and what belongs to it. Express removes Transfer-Encoding for a 304, and an error
+ * page in its place must have it.
  */
-const FIELDS = ["statusCode", "statusMessage", "_removedConnection", "_removedContLen", "_removedTE", "sendDate"];
-/** HTTP/2 has no status message, and Node warns of whoever asks for one. */
-const FIELDS_OF_HTTP2 = ["statusCode", "sendDate"];
+export class Status {
+  readonly code: number;
+  readonly #message: string | undefined;
+  readonly #sendDate: boolean;
+  // Each by itself: a list of them, kept by an answer, would keep the answer until the next collection of all.
+  readonly #removedConnection: unknown;
+  readonly #removedLength: unknown;
+  readonly #removedEncoding: unknown;
 
-export function headOf(res: Response): Head {
-  const names = isHttp2(res) ? FIELDS_OF_HTTP2 : FIELDS;
-  const fields = Object.fromEntries(names.map((name) => [name, Reflect.get(res, name)]));
-  return { fields, headers: res.getHeaders() };
+  constructor(res: Response & Internals) {
+    this.code = res.statusCode;
+    // HTTP/2 has no status message, and Node warns of whoever asks for one.
+    this.#message = isHttp2(res) ? undefined : res.statusMessage;
+    this.#sendDate = res.sendDate;
+    this.#removedConnection = res._removedConnection;
+    this.#removedLength = res._removedContLen;
+    this.#removedEncoding = res._removedTE;
+  }
+
+  /** Unless a head was sent. */
+  putBack(res: Response & Internals): void {
+    if (res.headersSent) return;
+    res.statusCode = this.code;
+    res.sendDate = this.#sendDate;
+    if (isHttp2(res)) return;
+    res.statusMessage = this.#message as string;
+    res._removedConnection = this.#removedConnection;
+    res._removedContLen = this.#removedLength;
+    res._removedTE = this.#removedEncoding;
+  }
 }
 
-/** Puts a head back, unless one was sent. */
-export function restore(res: Response, { fields, headers }: Head): void {
+/** Status and headers as they were at one moment. */
+export class Head {
+  readonly status: Status;
+  readonly #headers: OutgoingHttpHeaders;
+
+  constructor(res: Response) {
+    this.status = new Status(res);
+    this.#headers = res.getHeaders();
+  }
+
+  /** Unless a head was sent. */
+  putBack(res: Response): void {
+    putBackHeaders(res, this.#headers);
+    this.status.putBack(res);
+  }
+}
+
+/** Puts headers back, unless they were sent. */
+export function putBackHeaders(res: Response, headers: OutgoingHttpHeaders): void {
   if (res.headersSent) return;
   for (const name of res.getHeaderNames()) if (!(name in headers)) res.removeHeader(name);
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && res.getHeader(name) !== value) res.setHeader(name, value);
   }
-  Object.assign(res, fields);
 }
 
 /**
@@ -54,18 +93,7 @@ export function setHead(res: Response, [status, reason, given]: readonly unknown
   return [status, reason];
 }
 
-type HeaderChange = "setHeader" | "setHeaders" | "appendHeader" | "removeHeader";
-
-/** Asks before each change to the headers whether it is to be made; one that is not is ignored. */
-export function guardHeaders(res: Response, isAllowed: (name: HeaderChange) => boolean): void {
-  for (const name of ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const) {
-    const change: unknown = res[name];
-    // HTTP/2's response has no setHeaders.
-    if (typeof change !== "function") continue;
-    const guarded = (...args: never[]) => (isAllowed(name) ? Reflect.apply(change, res, args) : res);
-    Object.assign(res, { [name]: guarded });
-  }
-}
+export type HeaderChange = "setHeader" | "setHeaders" | "appendHeader" | "removeHeader";
 
 /** What Node throws when headers come too late. */
 export function headersSent(what: HeaderChange | "writeHead"): Error {

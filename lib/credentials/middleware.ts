@@ -11,18 +11,26 @@ interface Opened {
 }
 
 /** Of one request. */
-interface State {
+class State {
   readonly sealer: CredentialsSealer;
-  opened?: Opened;
+  opened: Opened | undefined;
+
+  constructor(sealer: CredentialsSealer) {
+    this.sealer = sealer;
+  }
 }
 
-const states = new WeakMap<Request, State>();
+const STATE = Symbol("credentials");
+
+interface WithState {
+  [STATE]?: State | undefined;
+}
 
 /** One for all requests: a getter for each would turn every request into a slow object, and cost half of what a request takes. */
-const credentials: PropertyDescriptor & ThisType<Request> = {
+const credentials: PropertyDescriptor & ThisType<Request & WithState> = {
   configurable: true,
   get() {
-    const state = states.get(this);
+    const state = this[STATE];
     return state && openedFor(this, state);
   },
 };
@@ -32,15 +40,11 @@ const credentials: PropertyDescriptor & ThisType<Request> = {
  *
  * @param sealer nothing for an authenticator that keeps no credentials: then there never are any
  */
-export function exposeCredentials(req: Request, sealer: CredentialsSealer | undefined): void {
+export function exposeCredentials(req: Request & WithState, sealer: CredentialsSealer | undefined): void {
   Object.defineProperty(req, "credentials", credentials);
-  if (!sealer) {
-    // An outer middleware may have had one.
-    states.delete(req);
-    return;
-  }
-  sealer.renew(req.session);
-  states.set(req, { sealer });
+  sealer?.renew(req.session);
+  // An outer middleware may have had one.
+  req[STATE] = sealer && new State(sealer);
 }
 
 function openedFor({ session }: Request, state: State): ExpressTokenizer.Credentials | undefined {

@@ -64,7 +64,11 @@ export class SessionEngine {
   readonly #writer: SessionWriter;
   readonly #signing: Signing;
   readonly #loader: SessionLoader;
-  readonly #snapshots = new WeakMap<object, Snapshot>();
+  /**
+   * What is known of a session object is its property of this name. In a WeakMap it would be kept for longer than the
+   * request; and what is copied from a session is another one, so it is not enumerable.
+   */
+  readonly #known = Symbol("known");
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #savedWhenEmpty = new WeakSet<object>();
   /** Sessions whose cookie is sent again. */
@@ -89,16 +93,18 @@ export class SessionEngine {
 
   /** Takes what was loaded for what is known of an object that was made from it. */
   remember(session: object, snapshot: Snapshot): void {
-    this.#snapshots.set(session, snapshot);
+    if (Object.hasOwn(session, this.#known)) Reflect.set(session, this.#known, snapshot);
+    // What is frozen is a stranger each time.
+    else Reflect.defineProperty(session, this.#known, { value: snapshot, writable: true });
   }
 
   snapshotOf(session: object): Snapshot | undefined {
-    return this.#snapshots.get(session);
+    return (session as Record<symbol, Snapshot | undefined>)[this.#known];
   }
 
   /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
   isStored(session: object): boolean {
-    return this.#snapshots.get(session)?.isGone === false;
+    return this.snapshotOf(session)?.isGone === false;
   }
 
   /** Lets a new session be saved even when nothing is in it. */
@@ -108,7 +114,7 @@ export class SessionEngine {
 
   /** Whether the cookie of a session was sent with other attributes than now. */
   hasOldCookie(session: object): boolean {
-    const snapshot = this.#snapshots.get(session);
+    const snapshot = this.snapshotOf(session);
     return snapshot?.isGone === false && snapshot.head.cookie !== this.#options.cookieMark;
   }
 
@@ -152,13 +158,13 @@ export class SessionEngine {
     const replaced = old && this.isStored(old) ? old.id : undefined;
     await this.#save({ sid: session.id, session, state: this.#stateOf(session), label, replaced });
     if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
-    const snapshot = old && this.#snapshots.get(old);
+    const snapshot = old && this.snapshotOf(old);
     if (snapshot) snapshot.isGone = true;
   }
 
   /** Moves the end when that is due; where `cookie.maxAge` was changed, saves. A session that is missing is no error. */
   async touch(sid: string, session: SessionData): Promise<void> {
-    const snapshot = this.#snapshots.get(session);
+    const snapshot = this.snapshotOf(session);
     if (snapshot && !isSameMaxAge(maxAgeOf(session, this.#options.lifetime.now), snapshot.maxAge))
       return this.save(sid, session);
     if (snapshot?.isGone) return;
@@ -184,7 +190,7 @@ export class SessionEngine {
   }
 
   #isChanged(session: object, state: SessionState): boolean {
-    const snapshot = this.#snapshots.get(session);
+    const snapshot = this.snapshotOf(session);
     if (!snapshot) return state.text !== "{}" || this.#savedWhenEmpty.has(session);
     return !snapshot.isGone && !this.#isSaved(session, snapshot, state);
   }
@@ -204,7 +210,7 @@ export class SessionEngine {
 
   async #saveInTurn({ sid, session, state, label, replaced }: SaveRequest, turn: Turn): Promise<void> {
     const { key, deadline } = turn;
-    const snapshot = this.#snapshots.get(session);
+    const snapshot = this.snapshotOf(session);
     if (snapshot?.isGone || (snapshot && this.#isSaved(session, snapshot, state))) return;
     if (!snapshot && state.isLetGo) return this.#discard(key);
     const start = performance.now();
@@ -221,12 +227,12 @@ export class SessionEngine {
         ? this.#writer.write(save)
         : this.#signing.signIn({ save, user, label, removeReplaced }));
       if (!written) return this.#discard(key, snapshot);
-      this.#snapshots.set(session, written);
+      this.remember(session, written);
       emit("save", () => ({ session: shortName(key), milliseconds: performance.now() - start }));
     } catch (error) {
       // Whatever the application does with this object from here on, nothing of it is written any more.
       const isRevoked = error instanceof TokenizerError && error.code === "SESSION_REVOKED";
-      if (isRevoked) this.#snapshots.set(session, goneSnapshot(state, head));
+      if (isRevoked) this.remember(session, goneSnapshot(state, head));
       throw error;
     }
     const before = snapshot?.head.signIn;

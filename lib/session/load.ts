@@ -1,9 +1,8 @@
 /** The session that a request's cookies name, or a new one: express-session's own objects, without its hands on the answer. */
 import type { Request } from "express";
-import { isPromise } from "../awaitable.js";
 import type { Found, SessionCookie } from "./cookie.js";
 import type { SessionEngine } from "./engine.js";
-import { settle, type TokenStore } from "./store.js";
+import type { TokenStore } from "./store.js";
 import { unwatched } from "./watch.js";
 
 /**
@@ -30,13 +29,11 @@ export function loadSession(
       return;
     }
     req.sessionID = id;
-    const looked = (error: unknown, isThere?: boolean) => {
-      if (!error && !isThere) return lookUp(others);
+    store.get(id, (error, data) => {
+      if (!error && !data) return lookUp(others);
+      if (data) unwatched(req, () => store.createSession(req, data));
       done(error, { ...brought, live: id, isUnreadable: false });
-    };
-    const loading = store.loadFor(req);
-    if (isPromise(loading)) settle(loading, looked);
-    else looked(undefined, loading);
+    });
   };
   lookUp(brought.ids);
 }

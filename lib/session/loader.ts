@@ -29,7 +29,8 @@ export interface LoaderOptions {
 
 /** A session as it was loaded. */
 export interface LoadedSession {
-  readonly fields: Readonly<Record<string, unknown>>;
+  /** Nobody else's. */
+  readonly fields: Record<string, unknown>;
   readonly snapshot: Snapshot;
 }
 

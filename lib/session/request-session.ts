@@ -15,16 +15,12 @@ import { unwatched, wasSessionRead } from "./watch.js";
 
 export type LiveSession = Session & SessionData;
 
-export interface RequestSessionParts {
-  readonly req: Request;
-  readonly res: Response;
+/** What all requests of a middleware have in common. */
+export interface SharedParts {
   readonly engine: SessionEngine;
   readonly removals: Removals;
   readonly cookie: SessionCookie;
   readonly caching: Caching;
-  readonly serving: Serving;
-  /** What the request's cookies named. */
-  readonly found: Found;
   readonly warn: (message: string) => void;
 }
 
@@ -33,7 +29,12 @@ export interface RequestSessionParts {
  * the request has, as `destroy` does. Anything else is the application's mistake.
  */
 export class RequestSession {
-  readonly #parts: RequestSessionParts;
+  // One by one: one literal for each request, kept by this, would keep the request until the next collection of all.
+  readonly #req: Request;
+  readonly #res: Response;
+  readonly #serving: Serving;
+  readonly #found: Found;
+  readonly #shared: SharedParts;
   /** When the request began. */
   readonly #moment: number;
   /** The session that the request has by load, sign-in or sign-out, whatever the handler put into `req.session`. */
@@ -49,10 +50,15 @@ export class RequestSession {
   /** The session whose cookie was sent. */
   #announcedId: string | undefined;
 
-  constructor(parts: RequestSessionParts) {
-    this.#parts = parts;
-    this.#moment = parts.removals.moment;
-    this.#latest = parts.req.session;
+  /** @param found what the request's cookies named */
+  constructor(req: Request, res: Response, serving: Serving, found: Found, shared: SharedParts) {
+    this.#req = req;
+    this.#res = res;
+    this.#serving = serving;
+    this.#found = found;
+    this.#shared = shared;
+    this.#moment = shared.removals.moment;
+    this.#latest = req.session;
   }
 
   /**
@@ -62,7 +68,7 @@ export class RequestSession {
    * @throws TokenizerError `SESSION_INVALID`
    */
   get current(): LiveSession | undefined {
-    const { session, sessionID } = this.#parts.req;
+    const { session, sessionID } = this.#req;
     if (isSession(session)) return session;
     if (!isNothing(session)) throw this.#mistake(session);
     return this.#latest.id === sessionID ? this.#latest : undefined;
@@ -70,7 +76,9 @@ export class RequestSession {
 
   /** Begins a sign-in or sign-out. The answer waits for it; whoever called may, too. */
   begin(work: Promise<void>): Promise<void> {
-    const { req, res, warn } = this.#parts;
+    const req = this.#req;
+    const res = this.#res;
+    const { warn } = this.#shared;
     return begin(req, work, (error, begun) => {
       // Once whoever waits for it has been told.
       setImmediate(() => {
@@ -81,11 +89,11 @@ export class RequestSession {
   }
 
   signedIn(): void {
-    this.#latest = this.#parts.req.session;
+    this.#latest = this.#req.session;
   }
 
   signedOut(): void {
-    this.#latest = this.#parts.req.session;
+    this.#latest = this.#req.session;
     this.#isSignedOut = true;
   }
 
@@ -109,14 +117,17 @@ export class RequestSession {
 
   /** Headers go out before the session is saved. */
   expose(): void {
-    const { req, engine } = this.#parts;
+    const req = this.#req;
+    const { engine } = this.#shared;
     const expose = (session: unknown) => isSession(session) && engine.expose(session);
     this.#isExposed = this.#apart(() => expose(req.session));
   }
 
   /** The head goes out now: with the session's cookie where the browser does not have it, or taken back. */
   announce(): void {
-    const { req, res, caching } = this.#parts;
+    const req = this.#req;
+    const res = this.#res;
+    const { caching } = this.#shared;
     this.#isHeadOut = true;
     const before = res.getHeader("Set-Cookie");
     this.#apart(() => this.#putCookie());
@@ -126,12 +137,13 @@ export class RequestSession {
 
   /** With the request as this middleware left it. */
   #apart<T>(work: () => T): T {
-    const { req, serving } = this.#parts;
+    const req = this.#req;
+    const serving = this.#serving;
     return unwatched(req, () => serving.within(work));
   }
 
   get #begun(): readonly Begun[] {
-    const begun = begunBy(this.#parts.req);
+    const begun = begunBy(this.#req);
     const removal = this.#removal;
     return removal ? [...begun, removal] : begun;
   }
@@ -147,7 +159,9 @@ export class RequestSession {
   }
 
   #save(): Promise<void> | undefined {
-    const { req, engine, found } = this.#parts;
+    const req = this.#req;
+    const found = this.#found;
+    const { engine } = this.#shared;
     const session: unknown = req.session;
     if (isSession(session)) {
       const isOutOfReach = this.#isHeadOut && session.id !== found.live && session.id !== this.#announcedId;
@@ -160,7 +174,10 @@ export class RequestSession {
   }
 
   #putCookie(): void {
-    const { req, res, engine, cookie, found } = this.#parts;
+    const req = this.#req;
+    const res = this.#res;
+    const found = this.#found;
+    const { engine, cookie } = this.#shared;
     cookie.lookAtOthers(res);
     const session: unknown = req.session;
     const current = isSession(session) ? session : undefined;
@@ -179,7 +196,10 @@ export class RequestSession {
 
   /** The settings of the cookie were changed since it was sent. */
   #renewCookie(session: LiveSession): void {
-    const { req, res, engine, cookie, found } = this.#parts;
+    const req = this.#req;
+    const res = this.#res;
+    const found = this.#found;
+    const { engine, cookie } = this.#shared;
     const isHere = session.id === found.live && !this.#isHeadOut;
     if (!isHere || !engine.hasOldCookie(session) || !cookie.mayRenew(req, res, found)) return;
     this.#isCookieRenewed = true;
@@ -188,7 +208,8 @@ export class RequestSession {
 
   /** Whether the session that the handler let go of is in no store. */
   get #isOver(): boolean {
-    const { req, engine } = this.#parts;
+    const req = this.#req;
+    const { engine } = this.#shared;
     const removal = this.#removal;
     const isRemoved = this.#endedId === req.sessionID || (removal?.isOver === true && removal.error === undefined);
     return isRemoved || (this.#latest.id === req.sessionID && !engine.isStored(this.#latest));
@@ -196,12 +217,13 @@ export class RequestSession {
 
   /** The page tells of a failure: of this one, most likely, which `destroy` met before. It is not tried again. */
   get #isEndGivenUp(): boolean {
-    return this.#parts.res.statusCode >= 500 && this.#removal?.error !== undefined;
+    return this.#res.statusCode >= 500 && this.#removal?.error !== undefined;
   }
 
   /** Of the session that the request has, where somebody asked the store for it since the request began. */
   get #removal(): Begun | undefined {
-    const { req, removals } = this.#parts;
+    const req = this.#req;
+    const { removals } = this.#shared;
     return removals.since(this.#moment, req.sessionID);
   }
 
@@ -212,7 +234,7 @@ export class RequestSession {
   }
 
   async #end(id: string): Promise<void> {
-    await this.#parts.engine.remove(storageKey(id));
+    await this.#shared.engine.remove(storageKey(id));
     this.#endedId = id;
   }
 }

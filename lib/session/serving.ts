@@ -4,7 +4,12 @@ import type { Request } from "express";
 /** What a middleware gives a request that express-session's own objects look at. */
 type Given = Pick<Request, "session" | "sessionID" | "sessionStore">;
 
-const serving = new WeakMap<Request, Serving>();
+/** A property, not a WeakMap: that would keep each request, which its Serving holds, until the next collection of all. */
+const SERVING = Symbol("serving");
+
+interface Served {
+  [SERVING]?: Serving;
+}
 
 interface By {
   /** The middleware, by its store. */
@@ -27,19 +32,19 @@ export class Serving {
   }
 
   /** By whom the request is served already. */
-  static of(req: Request): Serving | undefined {
-    return serving.get(req);
+  static of(req: Request & Served): Serving | undefined {
+    return req[SERVING];
   }
 
   /** What the one before gave the request is put aside, and is its own again for the time of `within`. */
-  static begin(req: Request, by: By): Serving {
-    const before = serving.get(req);
+  static begin(req: Request & Served, by: By): Serving {
+    const before = req[SERVING];
     if (before) {
       before.#aside = given(req);
       Object.assign(req, { session: undefined, sessionID: undefined, sessionStore: undefined });
     }
     const begun = new Serving(req, by, before);
-    serving.set(req, begun);
+    req[SERVING] = begun;
     return begun;
   }
 

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
-import { type Awaitable, after } from "../awaitable.js";
+import { isPromise } from "../awaitable.js";
 import { storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
 import { cookieData } from "./cookie-data.js";
@@ -10,8 +10,7 @@ import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
 import type { LoadedSession } from "./loader.js";
 import { Removals } from "./removals.js";
-import { isTaken, type Snapshot } from "./snapshot.js";
-import { unwatched } from "./watch.js";
+import { isTaken } from "./snapshot.js";
 
 /** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
 export interface TokenStoreEvents {
@@ -57,9 +56,16 @@ export class TokenStore extends ExpressStore {
     return new TokenStore(parts);
   }
 
-  /** The session, or nothing when it is missing, over or damaged. Moves its expiry when that is due. */
+  /**
+   * The session, or nothing when it is missing, over or damaged. Moves its expiry when that is due. Where the backend has
+   * it at once, the callback is called at once.
+   */
   override get(sid: string, callback: (error: unknown, session?: SessionData | null) => void): void {
-    settle(this.#get(sid), (error, loaded) => callback(error ?? null, loaded ?? null));
+    const loading = this.#parts.engine.load(sid);
+    const loaded = (error: unknown, found: LoadedSession | undefined) =>
+      callback(error ?? null, found ? this.#dataOf(found) : null);
+    if (isPromise(loading)) settle(loading, (error, found) => loaded(error, found));
+    else loaded(null, loading);
   }
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
@@ -110,7 +116,13 @@ export class TokenStore extends ExpressStore {
 
   /** Makes the session object; what is known of the loaded data is known of it. */
   override createSession(req: Request, data: SessionData): Session & SessionData {
-    return this.#create(req, data, this.#parts.engine.snapshotOf(data));
+    const { engine } = this.#parts;
+    const snapshot = engine.snapshotOf(data);
+    const created = super.createSession(req, data);
+    keepAllKeys(created, data);
+    if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
+    if (snapshot) engine.remember(created, snapshot);
+    return created;
   }
 
   /** EventEmitter's, typed: what a listener gets of each event is in `TokenStoreEvents`. */
@@ -151,37 +163,12 @@ export class TokenStore extends ExpressStore {
     return either(this.#parts.listing.prune(), callback);
   }
 
-  /**
-   * Gives the request the session of its `sessionID`. Answers whether there is one.
-   *
-   * @internal
-   */
-  loadFor(req: Request): Awaitable<boolean> {
-    return after(this.#parts.engine.load(req.sessionID), (loaded) => {
-      if (loaded) unwatched(req, () => this.#create(req, this.#dataOf(loaded), loaded.snapshot));
-      return loaded !== undefined;
-    });
-  }
-
-  async #get(sid: string): Promise<SessionData | undefined> {
-    const { engine } = this.#parts;
-    const loaded = await engine.load(sid);
-    if (!loaded) return undefined;
-    const data = this.#dataOf(loaded);
-    engine.remember(data, loaded.snapshot);
-    return data;
-  }
-
-  #dataOf({ fields, snapshot: { maxAge, expires } }: LoadedSession): SessionData {
-    return { ...fields, cookie: cookieData(this.#parts.cookie, maxAge, expires) } as SessionData;
-  }
-
-  #create(req: Request, data: SessionData, snapshot: Snapshot | undefined): Session & SessionData {
-    const created = super.createSession(req, data);
-    keepAllKeys(created, data);
-    if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
-    if (snapshot) this.#parts.engine.remember(created, snapshot);
-    return created;
+  #dataOf({ fields, snapshot }: LoadedSession): SessionData {
+    const { engine, cookie } = this.#parts;
+    // Not a copy: of each session loaded it would live until the next collection of all.
+    const data: object = Object.assign(fields, { cookie: cookieData(cookie, snapshot.maxAge, snapshot.expires) });
+    engine.remember(data, snapshot);
+    return data as SessionData;
   }
 
   #answer(
@@ -215,7 +202,7 @@ function messageOf(error: unknown): string {
 }
 
 /** The one place where a promise becomes a callback: settled first, and called outside of any `try`. */
-export function settle<T>(work: Promise<T>, callback: Callback<T>): void {
+function settle<T>(work: Promise<T>, callback: Callback<T>): void {
   work.then(
     (result) => nextTick(callback, undefined, result),
     (error) => nextTick(callback, error),
