@@ -4,6 +4,7 @@ import { setTimeout as sleep, setImmediate as yieldToLoop } from "node:timers/pr
 import { type Awaitable, after } from "../../awaitable.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
+import { Changes, type Done } from "./changes.js";
 import { Connection } from "./connection.js";
 import { emptyLog } from "./database.js";
 import { DATABASE, makePrivateFile, refreshTimes } from "./files.js";
@@ -43,6 +44,7 @@ export class LocalBackend implements Backend {
   readonly #engineName: EngineName | undefined;
   readonly #create: boolean;
   readonly #context: BackendContext;
+  readonly #changes = new Changes((work) => this.#commit(work));
   #engine: OpenDatabase | undefined;
   #connection: Connection | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -72,8 +74,8 @@ export class LocalBackend implements Backend {
     return after(this.#soon(work), (row) => (row === undefined || row === null ? undefined : this.#decode(row)));
   }
 
-  async write(key: string, { value, version, expires }: StoredRecord, expected: Expected): Promise<boolean> {
-    return this.#change(({ statements }) => {
+  write(key: string, { value, version, expires }: StoredRecord, expected: Expected): Promise<boolean> {
+    return this.#changes.add(({ statements }) => {
       if (expected === "any") return statements.put.run(key, value, version, expires);
       if (expected === "absent") return statements.add.run(key, value, version, expires, this.#context.now());
       const { replace, replaceSooner } = statements;
@@ -81,12 +83,12 @@ export class LocalBackend implements Backend {
     });
   }
 
-  async touch(key: string, expires: number, version: string): Promise<boolean> {
-    return this.#change(({ statements }) => statements.touch.run(expires, key, version, this.#context.now()));
+  touch(key: string, expires: number, version: string): Promise<boolean> {
+    return this.#changes.add(({ statements }) => statements.touch.run(expires, key, version, this.#context.now()));
   }
 
-  async remove(key: string): Promise<boolean> {
-    return this.#change(({ statements }) => statements.remove.run(key, this.#context.now()));
+  remove(key: string): Promise<boolean> {
+    return this.#changes.add(({ statements }) => statements.remove.run(key, this.#context.now()));
   }
 
   async *entries(): AsyncGenerator<Entry> {
@@ -126,11 +128,12 @@ export class LocalBackend implements Backend {
     }
   }
 
-  /** A change that was acknowledged must be in files that others find. */
-  async #change(work: (connection: Connection) => { changes: number | bigint }): Promise<boolean> {
-    const { connection, changes } = await this.#run((connection) => ({ connection, ...work(connection) }), true);
+  /** What was acknowledged must be in files that others find. */
+  async #commit(work: (connection: Connection) => Done): Promise<Done> {
+    const done = await this.#run(work, true);
+    const { connection } = done;
     if (!connection.isWhole()) {
-      // Not the change again, which may be kept and would meet itself: just letting go, which waits for others.
+      // Not the changes again, which may be kept and would meet themselves: just letting go, which waits for others.
       await this.#run(() => {}, true);
       if (!connection.isSaved) {
         throw new TokenizerError(
@@ -139,7 +142,7 @@ export class LocalBackend implements Backend {
         );
       }
     }
-    return Number(changes) > 0;
+    return done;
   }
 
   /** As `run`, at once if nothing has to be waited for. */

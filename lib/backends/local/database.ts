@@ -155,6 +155,9 @@ export function prepare(database: Database) {
   const isThere = "key = ?4 AND version = ?5 AND expires > ?6";
   const due = "FROM records WHERE due <= ?1 ORDER BY due LIMIT ?2";
   return {
+    begin: database.prepare("BEGIN IMMEDIATE"),
+    commit: database.prepare("COMMIT"),
+    rollback: database.prepare("ROLLBACK"),
     read: database.prepare(`SELECT value, version, ${expires} FROM records WHERE key = ? AND records.expires > ?`),
     put: database.prepare(`${put} ${over}`),
     add: database.prepare(`${put} ${over} WHERE records.expires <= ?5`),
