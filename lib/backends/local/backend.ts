@@ -68,30 +68,35 @@ export class LocalBackend implements Backend {
     await this.#run(() => {});
   }
 
-  /** At once, but for the first time and while a lock is waited for. */
+  /** At once, but for the first time, behind a change of the record, and while a lock is waited for. */
   read(key: string): Awaitable<StoredRecord | undefined> {
+    if (this.#changes.isWaiting(key)) return this.#changes.flush().then(() => this.read(key));
     const work = ({ statements }: Connection) => statements.read.get(key, this.#context.now());
     return after(this.#soon(work), (row) => (row === undefined || row === null ? undefined : this.#decode(row)));
   }
 
   write(key: string, { value, version, expires }: StoredRecord, expected: Expected): Promise<boolean> {
-    return this.#changes.add(({ statements }) => {
+    const now = this.#context.now();
+    return this.#changes.add(key, ({ statements }) => {
       if (expected === "any") return statements.put.run(key, value, version, expires);
-      if (expected === "absent") return statements.add.run(key, value, version, expires, this.#context.now());
+      if (expected === "absent") return statements.add.run(key, value, version, expires, now);
       const { replace, replaceSooner } = statements;
-      return unlessNone([replace, replaceSooner], value, version, expires, key, expected.version, this.#context.now());
+      return unlessNone([replace, replaceSooner], value, version, expires, key, expected.version, now);
     });
   }
 
   touch(key: string, expires: number, version: string): Promise<boolean> {
-    return this.#changes.add(({ statements }) => statements.touch.run(expires, key, version, this.#context.now()));
+    const now = this.#context.now();
+    return this.#changes.add(key, ({ statements }) => statements.touch.run(expires, key, version, now));
   }
 
   remove(key: string): Promise<boolean> {
-    return this.#changes.add(({ statements }) => statements.remove.run(key, this.#context.now()));
+    const now = this.#context.now();
+    return this.#changes.add(key, ({ statements }) => statements.remove.run(key, now));
   }
 
   async *entries(): AsyncGenerator<Entry> {
+    await this.#changes.flush();
     let after = "";
     for (;;) {
       const rows = await this.#run(({ statements }) => statements.page.all(after, this.#context.now(), PAGE));
@@ -107,10 +112,13 @@ export class LocalBackend implements Backend {
   }
 
   async prune(): Promise<number> {
+    await this.#changes.flush();
     return prune((step) => this.#run(step, true), this.#context.now());
   }
 
   async close(): Promise<void> {
+    // What waits for no lock is made at once; the rest is refused.
+    void this.#changes.flush();
     this.#isClosed = true;
     clearInterval(this.#watch);
     const connection = this.#connection;

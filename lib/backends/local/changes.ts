@@ -19,12 +19,14 @@ const LONGEST = 5;
 const { setImmediate } = globalThis;
 
 class Change {
+  readonly key: string;
   readonly work: Work;
   readonly resolve: (isMade: boolean) => void;
   readonly reject: (error: unknown) => void;
   changes: number | bigint = 0;
 
-  constructor(work: Work, resolve: (isMade: boolean) => void, reject: (error: unknown) => void) {
+  constructor(key: string, work: Work, resolve: (isMade: boolean) => void, reject: (error: unknown) => void) {
+    this.key = key;
     this.work = work;
     this.resolve = resolve;
     this.reject = reject;
@@ -40,16 +42,27 @@ export class Changes {
     this.#commit = commit;
   }
 
-  /** Answers whether a record was changed, once that is committed. */
-  add(work: Work): Promise<boolean> {
-    if (this.#waiting.length === 0) setImmediate(() => void this.#flush());
+  /**
+   * Answers whether a record was changed, once that is committed.
+   *
+   * @param key of the record
+   */
+  add(key: string, work: Work): Promise<boolean> {
+    if (this.#waiting.length === 0) setImmediate(() => void this.flush());
     return new Promise((resolve, reject) => {
-      this.#waiting.push(new Change(work, resolve, reject));
+      this.#waiting.push(new Change(key, work, resolve, reject));
     });
   }
 
-  async #flush(): Promise<void> {
+  /** Whether a change of that record waits. */
+  isWaiting(key: string): boolean {
+    return this.#waiting.some((change) => change.key === key);
+  }
+
+  /** Makes what waits now, for whoever looks at it. Never rejects. */
+  async flush(): Promise<void> {
     const changes = this.#waiting;
+    if (changes.length === 0) return;
     this.#waiting = [];
     await this.#make(changes);
   }

@@ -27,7 +27,7 @@ describe.each(ENGINES)("on %s", (engine) => {
 
   beforeEach(async () => {
     path = mkdtempSync(join(root, "case-"));
-    backend = new LocalBackend({ path, engine }, { now: Date.now, timeout: 30_000, warn: () => {} });
+    backend = new LocalBackend({ path, engine }, { now: () => Date.now(), timeout: 30_000, warn: () => {} });
     await backend.open();
     connection = Connection.open(path, await loadEngine(engine), () => {});
     transactions = 0;
@@ -77,7 +77,7 @@ describe.each(ENGINES)("on %s", (engine) => {
     const changes = new Changes(straight);
     const told: Promise<string[]>[] = [];
     const all = Array.from({ length: 20 }, async (_, n) => {
-      const isMade = await changes.add(add(`key ${n}`));
+      const isMade = await changes.add(`key ${n}`, add(`key ${n}`));
       // Seen over another connection: that is on disk.
       told.push(keys());
       return isMade;
@@ -89,7 +89,7 @@ describe.each(ENGINES)("on %s", (engine) => {
 
   test("one that fails is told so, and takes none with it", async () => {
     const changes = new Changes(straight);
-    const all = [add("before"), failing, add("after")].map((work) => changes.add(work));
+    const all = [add("before"), failing, add("after")].map((work, n) => changes.add(`key ${n}`, work));
     expect(await outcomesOf(all)).toEqual([true, "this one fails", true]);
     expect(await keys()).toEqual(["after", "before"]);
   });
@@ -99,10 +99,10 @@ describe.each(ENGINES)("on %s", (engine) => {
     const commit = jest.spyOn(connection.statements.commit, "run").mockImplementationOnce(() => {
       throw new Error("disk I/O error");
     });
-    const all = [changes.add(add("one")), changes.add(add("two"))];
+    const all = [changes.add("one", add("one")), changes.add("two", add("two"))];
     expect(await outcomesOf(all)).toEqual(["disk I/O error", "disk I/O error"]);
     expect([await keys(), transactions]).toEqual([[], 1]);
-    const next = [changes.add(add("one")), changes.add(add("two"))];
+    const next = [changes.add("one", add("one")), changes.add("two", add("two"))];
     expect(await outcomesOf(next)).toEqual([true, true]);
     expect([await keys(), commit.mock.calls.length]).toEqual([["one", "two"], 2]);
   });
@@ -120,7 +120,7 @@ describe.each(ENGINES)("on %s", (engine) => {
     const order: string[] = [];
     setImmediate(() => setImmediate(() => order.push("something else")));
     const all = Array.from({ length: 7 }, (_, n) =>
-      changes.add(slow(`key ${n}`)).then((isMade) => {
+      changes.add(`key ${n}`, slow(`key ${n}`)).then((isMade) => {
         order.push(`key ${n}`);
         return isMade;
       }),
@@ -128,6 +128,22 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect(await outcomesOf(all)).toEqual(Array(7).fill(true));
     expect(transactions).toBe(3);
     expect(order.indexOf("something else")).toBe(3);
+  });
+
+  test("whoever looks at a record meets what was to be done to it, by the clock of then", async () => {
+    await backend.write("a", record("1"), "absent");
+    let now = Date.now();
+    jest.spyOn(Date, "now").mockImplementation(() => now);
+    const touching = backend.touch("a", END + 1000, "1");
+    now = END;
+    expect((await backend.read("a"))?.expires).toBe(END + 1000);
+    expect(await touching).toBe(true);
+    const removing = backend.remove("a");
+    expect(await keys()).toEqual([]);
+    expect(await removing).toBe(true);
+    const writing = backend.write("b", record("2"), "absent");
+    await backend.close();
+    expect(await writing).toBe(true);
   });
 
   test("another connection's lock is waited for, by all of them", async () => {
