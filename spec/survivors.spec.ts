@@ -12,8 +12,14 @@ import { startRedis, withRedis } from "./support/redis-server.js";
 const SCRIPT = fileURLToPath(new URL("./support/survivors-main.mjs", import.meta.url));
 const CONNECTIONS = 20;
 /** Until V8 has compiled what they run, and has learnt what lives long. */
-const WARM_UP = 10_000;
+const WARM_UP = 30_000;
 const REQUESTS = 10_000;
+
+/** Before 24 Node's own requests outlive their answers: 30 kB of each, with any middleware, so that ours cannot be told. */
+const [major = 0] = process.versions.node.split(".").map(Number);
+const described = major >= 24 ? describe : describe.skip;
+const withRedisHere = major >= 24 ? withRedis : describe.skip;
+const leftOut = major >= 24 ? "" : ` (left out on Node ${major}, whose own requests outlive their answers)`;
 
 const folder = mkdtempSync(join(tmpdir(), "express-tokenizer-survivors-"));
 const children = new Set<ChildProcess>();
@@ -66,23 +72,21 @@ async function survivorsOf(port: number, path: string): Promise<number> {
   return Number((await ask(port, "/counted")).text) / REQUESTS;
 }
 
-// Measured: 10 to 2,000 bytes; 13,000 and more where one literal or WeakMap keeps requests.
-describe("local: a request leaves next to nothing", () => {
+// Measured: 30 to 2,800 bytes, and 2,800 to 5,400 with Redis; 13,000 to 21,000 where one literal or WeakMap keeps requests.
+described(`local: a request leaves next to nothing${leftOut}`, () => {
   test.each(["/unchanged", "/changed"])("%s", async (path) => {
     const port = await start({ type: "local", path: join(folder, path) });
     const survivors = await survivorsOf(port, path);
-    console.log(process.version, path, survivors);
     expect(survivors).toBeLessThan(5000);
   });
 });
 
 // Twenty are under way at each scavenge; connect-redis leaves as much.
-withRedis("redis: a request leaves what is under way", () => {
+withRedisHere(`redis: a request leaves what is under way${leftOut}`, () => {
   test.each(["/unchanged", "/changed"])("%s", async (path) => {
     const server = await startRedis();
     const port = await start({ type: "redis", host: "127.0.0.1", port: server.port });
     const survivors = await survivorsOf(port, path);
-    console.log(process.version, path, survivors);
     expect(survivors).toBeLessThan(9000);
   });
 });
