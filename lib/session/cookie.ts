@@ -109,7 +109,8 @@ export class SessionCookie {
    */
   tidy(req: Request, res: Response, found: Found, { isRenewed, isOld }: { isRenewed: boolean; isOld: boolean }): void {
     const { ids, live, isUnreadable } = found;
-    if (!this.#mayTidy(res, found)) return;
+    const isFine = live !== undefined && ids[0] === live && this.#secrets.length === 1;
+    if ((isFine && !isRenewed) || !this.#mayTidy(res, found)) return;
     if (isRenewed || (live !== undefined && this.#isSignedWithOlderSecret(req, live))) {
       const isSent = live !== undefined && this.#set(req, res, live);
       if (isSent && isRenewed) this.#forgetHostOnly(req, res, found);

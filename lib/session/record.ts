@@ -158,6 +158,8 @@ function refuse(fields: Record<string, unknown>): never {
 }
 
 function isTooDeep(text: string): boolean {
+  // Each level takes two characters.
+  if (text.length <= 2 * DEEPEST) return false;
   let depth = 0;
   let inString = false;
   for (let index = 0; index < text.length; index++) {
