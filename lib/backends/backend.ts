@@ -6,7 +6,7 @@ import type { Awaitable } from "../awaitable.js";
  *
  * A backend keeps opaque text under opaque keys until a moment in time, and compares versions in one
  * atomic step. It knows nothing of sessions, cookies, users or sealing: all of that is written once,
- * above it. `contract.ts` checks every sentence below.
+ * above it. `testing/backend-contract.ts` checks every sentence below.
  *
  * Four rules hold for every method:
  *
