@@ -191,13 +191,14 @@ describe.each(ENGINES)("on %s", (engine) => {
     for (const each of processes) await each.kill();
     const browser = await start(engine);
     rmSync(join(current.path, "sessions.files"));
+    const at = Date.now();
+    const clock = jest.spyOn(Date, "now").mockReturnValue(at);
     await browser.run({ task: "browse" });
     const backend = make(engine, 100);
     const write = () => backend.write("k", record("1"), "any");
     // Who made the index so shortly ago may not know the one of somebody else.
     await expect(write()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    const { now } = Date;
-    jest.spyOn(Date, "now").mockImplementation(() => now() + 10_000);
+    clock.mockReturnValue(at + 3_600_000);
     expect(await write()).toBe(true);
     jest.restoreAllMocks();
     await expectKept(engine, [...processes]);
@@ -208,10 +209,12 @@ describe.each(ENGINES)("on %s", (engine) => {
     const first = make(engine);
     await first.open();
     await first.close();
+    // It looks at its files each second, and must not before the other program has begun.
+    jest.spyOn(globalThis, "setInterval").mockImplementationOnce(() => setTimeout(() => {}, 0));
     const backend = make(engine, 100);
     await backend.write("before", record("1"), "any");
-    remove("-wal", "-shm");
     const browser = await start(engine);
+    remove("-wal", "-shm");
     await browser.run({ task: "browse" });
     const write = () => backend.write("after", record("2"), "any");
     await expect(write()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
