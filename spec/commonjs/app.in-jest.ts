@@ -62,6 +62,20 @@ describe("under jest's fake timers", () => {
     expect((await visitor.get("/me")).status).toBe(503);
   });
 
+  test("an application that is loaded under them answers", async () => {
+    jest.useFakeTimers();
+    let made: ReturnType<typeof makeApp> | undefined;
+    jest.isolateModules(() => {
+      made = (require("./app") as typeof import("./app")).makeApp(PLACES.local);
+    });
+    const { app, sessions } = made as ReturnType<typeof makeApp>;
+    await sessions.ready;
+    const visitor = request.agent(app);
+    expect((await visitor.get("/count")).text).toBe("1");
+    expect((await visitor.get("/count")).text).toBe("2");
+    await sessions.close();
+  });
+
   test("time that is moved on ends a session", async () => {
     const app = start(PLACES.local);
     await sessions.ready;

@@ -68,9 +68,10 @@ export class LocalBackend implements Backend {
     await this.#run(() => {});
   }
 
-  /** At once, but for the first time, behind a change of the record, and while a lock is waited for. */
+  /** At once, but for the first time, and where even readers have to wait for a lock. */
   read(key: string): Awaitable<StoredRecord | undefined> {
-    if (this.#changes.isWaiting(key)) return this.#changes.flush().then(() => this.read(key));
+    // It is made by that, unless it has to wait for a lock: readers do not.
+    if (this.#changes.isWaiting(key)) void this.#changes.flush();
     const work = ({ statements }: Connection) => statements.read.get(key, this.#context.now());
     return after(this.#soon(work), (row) => (row === undefined || row === null ? undefined : this.#decode(row)));
   }
@@ -96,7 +97,7 @@ export class LocalBackend implements Backend {
   }
 
   async *entries(): AsyncGenerator<Entry> {
-    await this.#changes.flush();
+    void this.#changes.flush();
     let after = "";
     for (;;) {
       const rows = await this.#run(({ statements }) => statements.page.all(after, this.#context.now(), PAGE));

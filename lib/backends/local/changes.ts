@@ -1,4 +1,5 @@
 /** The changes that come in one turn of the loop, in one transaction: beginning and committing cost most of a change. */
+import timers from "node:timers";
 import type { Connection } from "./connection.js";
 import { isBusy } from "./sqlite.js";
 
@@ -8,15 +9,18 @@ export type Work = (connection: Connection) => { changes: number | bigint };
 /** What a transaction came to. */
 export interface Done {
   readonly connection: Connection;
-  /** How many of the changes were made or found nothing to change; the others have not been tried. */
-  readonly count: number;
+  /**
+   * How many of the changes were made or found nothing to change; the others have not been tried. Nothing where one of
+   * several failed: all were rolled back.
+   */
+  readonly count: number | undefined;
 }
 
 /** How long one transaction may hold the loop. What is left of the changes goes into another one. Milliseconds. */
 const LONGEST = 5;
 
-/** Node's own, also under fake timers. */
-const { setImmediate } = globalThis;
+/** Node's own, also under fake timers. Those of jest may be there already, but not in the module. */
+const { setImmediate } = timers;
 
 class Change {
   readonly key: string;
@@ -70,18 +74,25 @@ export class Changes {
   async #make(changes: readonly Change[]): Promise<void> {
     try {
       const { count } = await this.#commit((connection) => makeAll(connection, changes));
+      if (count === undefined) return await this.#makeEach(changes);
       for (const { resolve, changes: made } of changes.slice(0, count)) resolve(Number(made) > 0);
       if (count < changes.length) setImmediate(() => void this.#make(changes.slice(count)));
     } catch (error) {
-      // One of them failed, and nothing was changed: each by itself, or it would be everybody's fault.
-      if (error instanceof OneFailed) for (const change of changes) await this.#make([change]);
-      else for (const { reject } of changes) reject(error);
+      for (const { reject } of changes) reject(error);
+    }
+  }
+
+  /** Each by itself, or what fails one would be everybody's fault. */
+  async #makeEach(changes: readonly Change[]): Promise<void> {
+    let end = performance.now() + LONGEST;
+    for (const change of changes) {
+      await this.#make([change]);
+      if (performance.now() <= end) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      end = performance.now() + LONGEST;
     }
   }
 }
-
-/** One of several changes failed; all were rolled back. */
-class OneFailed extends Error {}
 
 function makeAll(connection: Connection, changes: readonly Change[]): Done {
   const [only, ...others] = changes;
@@ -101,7 +112,8 @@ function makeAll(connection: Connection, changes: readonly Change[]): Done {
     }
   } catch (error) {
     rollBack(connection);
-    throw isBusy(error) ? error : new OneFailed("a change failed", { cause: error });
+    if (isBusy(error)) throw error;
+    return { connection, count: undefined };
   }
   try {
     commit.run();

@@ -94,6 +94,39 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect(await keys()).toEqual(["after", "before"]);
   });
 
+  test("one that fails in the database is told why, and takes none with it", async () => {
+    connection.database.exec(`
+      CREATE TRIGGER refusing BEFORE INSERT ON records WHEN NEW.key = 'bad'
+      BEGIN SELECT RAISE(ABORT, 'this one fails'); END
+    `);
+    const all = ["before", "bad", "after"].map((key) => backend.write(key, record(key), "absent"));
+    expect(await outcomesOf(all)).toEqual([true, expect.stringMatching(/failed: this one fails/), true]);
+    expect(await keys()).toEqual(["after", "before"]);
+  });
+
+  test("those beside one that fails are made again, and the loop goes on after 5 ms", async () => {
+    const changes = new Changes(straight);
+    let now = 0;
+    jest.spyOn(performance, "now").mockImplementation(() => now);
+    const slow = (n: number): Work => {
+      const work = n === 1 ? failing : add(`key ${n}`);
+      return (to) => {
+        now += 2;
+        return work(to);
+      };
+    };
+    const order: string[] = [];
+    setImmediate(() => setImmediate(() => order.push("something else")));
+    const all = Array.from({ length: 7 }, (_, n) => changes.add(`key ${n}`, slow(n)));
+    for (const [n, one] of all.entries())
+      one.then(
+        () => order.push(`key ${n}`),
+        () => order.push(`not key ${n}`),
+      );
+    expect(await outcomesOf(all)).toEqual([true, "this one fails", true, true, true, true, true]);
+    expect(order.indexOf("something else")).toBe(3);
+  });
+
   test("a fault of the commit is everybody's of that turn, and of no other", async () => {
     const changes = new Changes(straight);
     const commit = jest.spyOn(connection.statements.commit, "run").mockImplementationOnce(() => {
@@ -144,6 +177,17 @@ describe.each(ENGINES)("on %s", (engine) => {
     const writing = backend.write("b", record("2"), "absent");
     await backend.close();
     expect(await writing).toBe(true);
+  });
+
+  test("who looks at a record whose change waits for another connection's lock does not wait for that", async () => {
+    await backend.write("a", record("1"), "absent");
+    connection.database.exec("BEGIN IMMEDIATE");
+    const writing = backend.write("a", record("2"), { version: "1" });
+    const found = backend.read("a");
+    expect(found).toMatchObject({ version: "1" });
+    connection.database.exec("COMMIT");
+    expect(await writing).toBe(true);
+    expect(backend.read("a")).toMatchObject({ version: "2" });
   });
 
   test("another connection's lock is waited for, by all of them", async () => {
