@@ -69,6 +69,8 @@ export class SessionEngine {
    * request; and what is copied from a session is another one, so it is not enumerable.
    */
   readonly #known = Symbol("known");
+  /** The same of those that take no new property: frozen, say. */
+  #knownOfClosed: WeakMap<object, Snapshot> | undefined;
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #savedWhenEmpty = new WeakSet<object>();
   /** Sessions whose cookie is sent again. */
@@ -93,13 +95,19 @@ export class SessionEngine {
 
   /** Takes what was loaded for what is known of an object that was made from it. */
   remember(session: object, snapshot: Snapshot): void {
-    if (Object.hasOwn(session, this.#known)) Reflect.set(session, this.#known, snapshot);
-    // What is frozen is a stranger each time.
-    else Reflect.defineProperty(session, this.#known, { value: snapshot, writable: true });
+    const isKept = Object.hasOwn(session, this.#known)
+      ? Reflect.set(session, this.#known, snapshot)
+      : Reflect.defineProperty(session, this.#known, { value: snapshot, writable: true });
+    if (isKept) return;
+    this.#knownOfClosed ??= new WeakMap();
+    this.#knownOfClosed.set(session, snapshot);
   }
 
   snapshotOf(session: object): Snapshot | undefined {
-    return (session as Record<symbol, Snapshot | undefined>)[this.#known];
+    const ofClosed = this.#knownOfClosed?.get(session);
+    if (ofClosed) return ofClosed;
+    // Its own: what was made over a session is another one.
+    return Object.hasOwn(session, this.#known) ? Reflect.get(session, this.#known) : undefined;
   }
 
   /** Whether the store acknowledged this session object, or answered it, and knows of no end. */

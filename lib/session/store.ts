@@ -33,6 +33,9 @@ type Callback<T = void> = (error?: unknown, result?: T) => void;
 
 const ID_BYTES = 24;
 
+/** So many callbacks may be called at once from within one another: the stack has an end. */
+const MOST_NESTED = 50;
+
 /** Node's own, also where fake timers take its place later: an application under jest's would wait for ever. */
 const { nextTick } = process;
 
@@ -45,6 +48,7 @@ export class TokenStore extends ExpressStore {
   /** @internal */
   readonly removals = new Removals();
   readonly #parts: TokenStoreParts;
+  #nested = 0;
 
   private constructor(parts: TokenStoreParts) {
     super();
@@ -65,7 +69,15 @@ export class TokenStore extends ExpressStore {
     const loaded = (error: unknown, found: LoadedSession | undefined) =>
       callback(error ?? null, found ? this.#dataOf(found) : null);
     if (isPromise(loading)) settle(loading, (error, found) => loaded(error, found));
-    else loaded(null, loading);
+    else if (this.#nested >= MOST_NESTED) nextTick(loaded, null, loading);
+    else {
+      this.#nested++;
+      try {
+        loaded(null, loading);
+      } finally {
+        this.#nested--;
+      }
+    }
   }
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */

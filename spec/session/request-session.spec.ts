@@ -119,6 +119,39 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
     expect(values).toEqual(kind === "signed in" ? { basket: ["tea"], username: "ada" } : { basket: ["tea"] });
   }
 
+  describe.each<[string, (session: object) => unknown]>([
+    ["frozen", Object.freeze],
+    ["sealed", Object.seal],
+    ["closed to new keys", Object.preventExtensions],
+  ])("req.session, %s", (_, close) => {
+    test("is saved when it is new, and its cookie sent", async () => {
+      const visitor = await visitorOf("without a cookie");
+      const answer = await answerAfter(visitor, (req) => close(Object.assign(req.session, { basket: ["tea"] })));
+      expect(cookiesOf(answer)).toEqual([expect.stringMatching(/^token=s/)]);
+      await expectUnharmed(visitor, "with a session");
+    });
+
+    test("is saved again when what it holds was changed after that, and not when it was not", async () => {
+      const visitor = await visitorOf("without a cookie");
+      const basket = ["coffee"];
+      handle = (req, res) => {
+        close(Object.assign(req.session, { basket }));
+        res.write("half");
+        basket[0] = "tea";
+        res.end();
+      };
+      await visitor.get("/now");
+      expect(backend.calls.write).toBe(2);
+      await expectUnharmed(visitor, "with a session");
+    });
+  });
+
+  test("an object over the session is none that was loaded: nothing of what is stored is taken away", async () => {
+    const visitor = await visitorOf("with a session");
+    await answerAfter(visitor, (req) => put(req, Object.create(req.session)));
+    await expectUnharmed(visitor, "with a session");
+  });
+
   describe.each(Object.keys(ENDINGS))("req.session %s", (how) => {
     const letGo = ENDINGS[how] as (req: Request) => unknown;
 

@@ -111,6 +111,23 @@ describe("a session by hand", () => {
     expect(await store.length()).toBe(0);
   });
 
+  test("any number of them can be looked up, each by the callback of the one before", async () => {
+    const store = await open();
+    await set(store, "one", newSession(store, "one", { a: 1 }));
+    let found = 0;
+    await new Promise<void>((resolve, reject) => {
+      const next = (left: number): void =>
+        store.get("one", (error, data) => {
+          if (error) return reject(error);
+          if (data) found++;
+          if (left > 1) next(left - 1);
+          else resolve();
+        });
+      next(10_000);
+    });
+    expect(found).toBe(10_000);
+  });
+
   test("its get and set are versioned, too", async () => {
     const store = await open();
     await set(store, "one", newSession(store, "one", { a: 1 }));
@@ -260,6 +277,17 @@ describe("an end is an end", () => {
     await set(one, "s", Object.assign(mine, { c: 3 }));
     expect(await get(one, "s")).toBeUndefined();
     expect(await told).toEqual({ session: storageKey("s").slice("session:".length, "session:".length + 12) });
+  });
+
+  test("a save of what is frozen does not bring a session back", async () => {
+    const store = await open();
+    const list = [1];
+    const mine = Object.freeze({ cookie: {}, list });
+    await set(store, "s", mine);
+    await destroy(store, "s");
+    list.push(2);
+    await set(store, "s", mine);
+    expect(await get(store, "s")).toBeUndefined();
   });
 
   test("a touch does not bring a session back", async () => {
