@@ -1,5 +1,6 @@
 /** What handlers see of an answer that they gave and that is held: it looks sent, for they have answered. */
 import type { Request, Response } from "express";
+import { isHttp2 } from "./head.js";
 
 /** A socket that cannot be destroyed. */
 const keeping: ProxyHandler<Request["socket"]> = {
@@ -59,8 +60,8 @@ export class Appearance {
     const socket: (Request["socket"] & Marked) | undefined = req?.socket;
     if (!req || !socket) return;
     const own = Object.getOwnPropertyDescriptor(req, "socket");
-    socket[KEPT] ??= new Proxy(socket, keeping);
-    Object.defineProperty(req, "socket", { value: socket[KEPT], configurable: true, enumerable: true, writable: true });
+    const value = keptOf(socket, isHttp2(this.#res));
+    Object.defineProperty(req, "socket", { value, configurable: true, enumerable: true, writable: true });
     this.#uncover = () => {
       if (own) Object.defineProperty(req, "socket", own);
       else Reflect.deleteProperty(req, "socket");
@@ -73,4 +74,11 @@ export class Appearance {
     this.#uncover?.();
     this.#uncover = undefined;
   }
+}
+
+/** One for all requests of a connection. Those of HTTP/2 each have a socket of their own that gives itself out for it. */
+function keptOf(socket: Request["socket"] & Marked, isOwn: boolean): Request["socket"] {
+  if (isOwn) return new Proxy(socket, keeping);
+  socket[KEPT] ??= new Proxy(socket, keeping);
+  return socket[KEPT];
 }

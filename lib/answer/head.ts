@@ -52,7 +52,7 @@ export class Head {
 
   constructor(res: Response) {
     this.status = new Status(res);
-    this.#headers = res.getHeaders();
+    this.#headers = headersOf(res);
   }
 
   /** Unless a head was sent. */
@@ -60,6 +60,17 @@ export class Head {
     putBackHeaders(res, this.#headers);
     this.status.putBack(res);
   }
+}
+
+/** The headers as they are now. */
+export function headersOf(res: Response): OutgoingHttpHeaders {
+  const headers = res.getHeaders();
+  for (const name in headers) {
+    const value = headers[name];
+    // `appendHeader` adds to the list that is there.
+    if (Array.isArray(value)) headers[name] = [...value];
+  }
+  return headers;
 }
 
 /** Puts headers back, unless they were sent. */
@@ -133,6 +144,6 @@ export function isNodes(res: Response): boolean {
   return Object.hasOwn(res, "_header") || isHttp2(res);
 }
 
-function isHttp2(res: Response): boolean {
+export function isHttp2(res: Response): boolean {
   return res.req?.httpVersionMajor === 2;
 }

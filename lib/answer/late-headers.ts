@@ -1,7 +1,7 @@
 /** Changes to headers after the handler answered: undone before the answer goes out, or not made at all. */
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Response } from "express";
-import { type HeaderChange, putBackHeaders } from "./head.js";
+import { type HeaderChange, headersOf, putBackHeaders } from "./head.js";
 
 export class LateHeaders {
   readonly #res: Response;
@@ -46,7 +46,7 @@ export class LateHeaders {
   #guarded<F extends (...args: never[]) => unknown>(name: HeaderChange, change: F): F {
     const guarded = (...args: never[]) => {
       if (!this.#isAllowed(name)) return this.#res;
-      if (this.#isWatching) this.#before ??= this.#res.getHeaders();
+      if (this.#isWatching) this.#before ??= headersOf(this.#res);
       return Reflect.apply(change, this.#res, args);
     };
     return guarded as F;

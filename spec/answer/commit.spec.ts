@@ -327,6 +327,17 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
       expect(client.errors).toEqual([]);
     });
 
+    test("is the one of that moment: also where the handler adds to a list of cookies", async () => {
+      const client = await answerWith({ release }, (req, res) => {
+        change(req);
+        res.setHeader("Set-Cookie", ["own=1"]);
+        res.send("whole");
+        res.appendHeader("Set-Cookie", "late=1");
+      });
+      const { headers } = await client.ask("/");
+      expect(headers["set-cookie"]).toEqual(["own=1", expect.stringMatching(/^token=/)]);
+    });
+
     test("takes what the handler does after it went out just as calmly, and saves nothing more", async () => {
       const client = await answerWith({ release }, (req, res) => {
         change(req);
@@ -705,6 +716,22 @@ describe.each([{ release: 4 }, { release: 5 }] as const)("on Express $release", 
         vary: "Origin",
         "set-cookie": ["theirs=1; Path=/"],
       });
+      await expectErrorPage(client, answer);
+    });
+
+    test("leaves a list of cookies alone that stood before, though more was added to it", async () => {
+      const before: RequestHandler = (_req, res, next) => {
+        res.setHeader("Set-Cookie", ["theirs=1"]);
+        next();
+      };
+      const client = await answerWith({ release, before: [before] }, (req, res) => {
+        change(req);
+        res.appendHeader("Set-Cookie", "own=1");
+        res.send("whole");
+      });
+      backend.on("write", refuse);
+      const answer = await client.ask("/");
+      expect(answer.headers["set-cookie"]).toEqual(["theirs=1"]);
       await expectErrorPage(client, answer);
     });
   });

@@ -120,6 +120,8 @@ describe.each([
   let server: ReturnType<typeof createServer>;
   let client: ClientHttp2Session;
   const errors: unknown[] = [];
+  /** At a request that was answered. */
+  let look: ((req: Request) => unknown) | undefined;
 
   beforeAll(async () => {
     const app = onHttp2(framework);
@@ -133,6 +135,7 @@ describe.each([
       if (what === "changed" || what === "failed") Object.assign(req.session, { seen: name });
       if (what === "read") void req.session;
       void KINDS[name]?.handle(req, res);
+      look?.(req);
       if (what === "failed") next(new Error("too late"));
     });
     app.use((error: Error & { status?: number }, _req: Request, res: Response, next: NextFunction) => {
@@ -204,6 +207,15 @@ describe.each([
     expect(await asked).toMatchObject({ status: 200, text: '{"page":1}' });
     expect(errors).toEqual([expect.objectContaining({ message: "too late" })]);
     expect(await ask("/seen")).toMatchObject({ status: 200, text: "nothing" });
+  });
+
+  test("an answer that is held shows its own connection's state, and not that of an earlier one's", async () => {
+    await ask("/changed/res.json");
+    const seen: unknown[] = [];
+    look = ({ socket }) => seen.push(socket.destroyed, socket.writable);
+    await ask("/changed/res.json");
+    look = undefined;
+    expect(seen).toEqual([false, true]);
   });
 
   test("who asks without Host, as browsers do, is no other host's: the cookie's domain is nothing to warn of", async () => {
