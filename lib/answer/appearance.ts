@@ -20,7 +20,7 @@ interface Marked {
   [LOOKS_SENT]?: boolean;
 }
 
-/** One for all responses, and never taken off: that would turn each into a slow object. */
+/** One for all responses, and never taken off Node's: that would turn each into a slow object. */
 const headersSent: PropertyDescriptor & ThisType<Marked> = {
   configurable: true,
   enumerable: true,
@@ -32,6 +32,8 @@ const headersSent: PropertyDescriptor & ThisType<Marked> = {
 /** Covers properties of a response and its request until they are to tell again what is on the wire. */
 export class Appearance {
   readonly #res: Response & Marked;
+  /** What a response that a tool made has of its own. The tool sets it, so it is put back. */
+  #own: PropertyDescriptor | undefined;
   #uncover: (() => void) | undefined;
 
   constructor(res: Response) {
@@ -44,10 +46,10 @@ export class Appearance {
    */
   lookSent(): void {
     const res = this.#res;
-    const isOurs = LOOKS_SENT in res;
-    // Those that tools make may have one of their own.
-    if (!isOurs && Object.hasOwn(res, "headersSent")) return;
-    if (!isOurs) Object.defineProperty(res, "headersSent", headersSent);
+    if (!(LOOKS_SENT in res)) {
+      this.#own = Object.getOwnPropertyDescriptor(res, "headersSent");
+      Object.defineProperty(res, "headersSent", headersSent);
+    }
     res[LOOKS_SENT] = true;
   }
 
@@ -70,7 +72,12 @@ export class Appearance {
 
   /** All is as it is. */
   reset(): void {
-    if (LOOKS_SENT in this.#res) this.#res[LOOKS_SENT] = false;
+    const res = this.#res;
+    if (this.#own) {
+      Object.defineProperty(res, "headersSent", this.#own);
+      Reflect.deleteProperty(res, LOOKS_SENT);
+      this.#own = undefined;
+    } else if (LOOKS_SENT in res) res[LOOKS_SENT] = false;
     this.#uncover?.();
     this.#uncover = undefined;
   }

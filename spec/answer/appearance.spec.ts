@@ -83,6 +83,25 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
     expect(Buffer.concat(sent).toString()).toMatch(/^HTTP\/1.1 201 [\s\S]*\r\nSet-Cookie: token=[\s\S]*\r\n\r\nwhole$/);
   });
 
+  test("a tool's response, with headersSent of its own, looks sent while it is held, and has its own again", async () => {
+    const seen: unknown[] = [];
+    handle = (req, res) => {
+      seen.push(res.headersSent);
+      change(req);
+      res.send("whole");
+      seen.push(res.headersSent);
+    };
+    const req = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/now" });
+    const res = new ServerResponse(req);
+    const own = { value: false, writable: true, configurable: true, enumerable: true };
+    Object.defineProperty(res, "headersSent", own);
+    res.assignSocket(new PassThrough() as unknown as Socket);
+    application(req, res);
+    await once(res, "finish");
+    expect(seen).toEqual([false, true]);
+    expect(Object.getOwnPropertyDescriptor(res, "headersSent")).toEqual(own);
+  });
+
   test("who looks before going on runs no second handler", async () => {
     handle = async (req, res, next) => {
       change(req);
