@@ -27,7 +27,7 @@ const { values } = parseArgs({
 });
 const usual = values.quick
   ? { rounds: 6, seconds: 1, sessions: "200" }
-  : { rounds: 7, seconds: 2, sessions: "200,10000" };
+  : { rounds: 5, seconds: 1.5, sessions: "200,10000" };
 const { rounds, seconds, sessions } = { ...usual, ...values };
 const counts = sessions.split(",").map(Number);
 const isWhole = process.argv.length === 2;
