@@ -77,7 +77,7 @@ export class Renewal {
   async #remove(key: string): Promise<void> {
     const { backend, operations, warn } = this.#options;
     try {
-      await operations.within((deadline) => operations.inTurn(key, deadline, () => backend.remove(key)));
+      await operations.within((deadline) => operations.inTurn(key, deadline, () => deadline.race(backend.remove(key))));
     } catch (error) {
       if (operations.isClosed) return;
       warn(`Session ${shortName(key)} was ended, and could not be removed: ${asTokenizerError(error).message}`);

@@ -547,6 +547,23 @@ describe("a backend that fails", () => {
     expect(fieldsOf(await get(store, "s"))).toEqual({ a: 1, b: 2 });
   });
 
+  test("hanging where a session that was ended is to be removed: the load ends by store_timeout, without it", async () => {
+    const store = await open({ store_timeout: 0.2 });
+    await set(store, "s", newSession(store, "s", { username: "ada" }));
+    const remove = jest.spyOn(LocalBackend.prototype, "remove").mockRejectedValue(new Error("disk I/O error"));
+    await opened[0]?.users.revoke("ada").catch(() => {});
+    now += 2 * MINUTE;
+    remove.mockImplementation(() => new Promise(() => {}));
+    jest.useFakeTimers({ doNotFake: ["nextTick", "queueMicrotask"] });
+    const loading = get(store, "s");
+    await nextLoop();
+    await jest.advanceTimersByTimeAsync(210);
+    jest.useRealTimers();
+    remove.mockRestore();
+    expect(await loading).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining("could not be removed")]);
+  });
+
   test("a write whose answer was lost and that is tried again meets itself: one write, and nothing merged", async () => {
     const store = await open();
     const { write } = LocalBackend.prototype;
