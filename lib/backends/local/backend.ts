@@ -139,9 +139,11 @@ export class LocalBackend implements Backend {
 
   /** What was acknowledged must be in files that others find. */
   async #commit(work: (connection: Connection) => Done): Promise<Done> {
-    const done = await this.#run(work, true);
+    // In one go: whoever closes meanwhile may take files away.
+    const doAndLook = (to: Connection): [Done, isWhole: boolean] => [work(to), to.isWhole()];
+    const [done, isWhole] = await this.#run(doAndLook, true);
     const { connection } = done;
-    if (!connection.isWhole()) {
+    if (!isWhole) {
       // Not the changes again, which may be kept and would meet themselves: just letting go, which waits for others.
       await this.#run(() => {}, true);
       if (!connection.isSaved) {

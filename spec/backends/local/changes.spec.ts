@@ -190,6 +190,13 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect(backend.read("a")).toMatchObject({ version: "2" });
   });
 
+  test("what is made on closing is told as made, also where the last connection takes the log with it", async () => {
+    connection.close();
+    const writing = [backend.write("a", record("1"), "absent"), backend.write("b", record("2"), "absent")];
+    await backend.close();
+    expect(await outcomesOf(writing)).toEqual([true, true]);
+  });
+
   test("another connection's lock is waited for, by all of them", async () => {
     connection.database.exec("BEGIN IMMEDIATE");
     const all = Array.from({ length: 5 }, (_, n) => backend.write(`key ${n}`, record(String(n)), "absent"));
