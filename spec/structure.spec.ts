@@ -36,15 +36,16 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   "warnings.ts": { values: [], types: [], why: "looks at requests and the environment" },
   "errors.ts": { values: [], types: [], why: "everybody imports it" },
   "awaitable.ts": { values: [], types: [], why: "everybody imports it" },
+  "native.ts": { values: [], types: [], why: "whoever goes on later imports it" },
   "deadline.ts": { values: ["errors.ts", "awaitable.ts"], types: [], why: "whoever waits imports it" },
   "events.ts": { values: [], types: ["errors.ts"], why: "whoever has something to tell imports it" },
   "session-id.ts": { values: [], types: [], why: "what an id is called is the same for sessions and credentials" },
   "visible.ts": { values: [], types: [], why: "whoever shows what comes from somewhere imports it" },
   "request.ts": { values: [], types: [], why: "declarations" },
-  answer: { values: ["errors.ts"], types: [], why: "holding a response knows nothing of stores" },
+  answer: { values: ["errors.ts", "native.ts"], types: [], why: "holding a response knows nothing of stores" },
   session: {
     values: [
-      ...["errors.ts", "awaitable.ts", "deadline.ts", "events.ts", "session-id.ts", "visible.ts"],
+      ...["errors.ts", "awaitable.ts", "deadline.ts", "events.ts", "native.ts", "session-id.ts", "visible.ts"],
       "credentials/envelope.ts",
     ],
     types: ["backends/backend.ts", "credentials", "settings/settings.ts"],
@@ -69,7 +70,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
       {
         values: [
           "errors.ts",
-          name === "local" ? "awaitable.ts" : "deadline.ts",
+          ...(name === "local" ? ["awaitable.ts", "native.ts"] : ["deadline.ts"]),
           ...(name === "dynamodb" || name === "redis" ? ["backends/clock.ts"] : []),
           ...(name === "dynamodb" ? ["visible.ts"] : []),
         ],

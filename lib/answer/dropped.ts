@@ -1,10 +1,8 @@
 /** Callbacks of what is not sent: whoever waits for one would wait for ever, and never let go of what he holds. */
 import type { Response } from "express";
+import { nextTick } from "../native.js";
 
 type Callback = (error?: Error) => void;
-
-/** Node's own, also under fake timers. */
-const { nextTick } = process;
 
 export class Dropped {
   readonly #res: Response;

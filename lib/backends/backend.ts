@@ -2,8 +2,6 @@
 import type { Awaitable } from "../awaitable.js";
 
 /**
- * What a backend promises.
- *
  * A backend keeps opaque text under opaque keys until a moment in time, and compares versions in one
  * atomic step. It knows nothing of sessions, cookies, users or sealing: all of that is written once,
  * above it. `testing/backend-contract.ts` checks every sentence below.

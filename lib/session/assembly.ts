@@ -1,6 +1,7 @@
 /** Joins the parts of this folder over one backend. */
 import type { CookieOptions } from "express-session";
 import type { Backend } from "../backends/backend.js";
+import { nextTick } from "../native.js";
 import { SessionEngine, type StoreEvent } from "./engine.js";
 import { Lifetime, type LifetimeOptions } from "./lifetime.js";
 import { SessionListing } from "./listing.js";
@@ -30,9 +31,6 @@ export interface AssemblyOptions extends LifetimeOptions {
   readonly cookieMark?: string | undefined;
   readonly warn: (message: string) => void;
 }
-
-/** Node's own, also under fake timers. */
-const { nextTick } = process;
 
 export type Assembly = ReturnType<typeof assemble>;
 

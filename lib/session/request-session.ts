@@ -76,13 +76,11 @@ export class RequestSession {
 
   /** Begins a sign-in or sign-out. The answer waits for it; whoever called may, too. */
   begin(work: Promise<void>): Promise<void> {
-    const req = this.#req;
-    const res = this.#res;
     const { warn } = this.#shared;
-    return begin(req, work, (error, begun) => {
+    return begin(this.#req, work, (error, begun) => {
       // Once whoever waits for it has been told.
       setImmediate(() => {
-        if (!begun.isTold && res.writableEnded)
+        if (!begun.isTold && this.#res.writableEnded)
           warn(`A sign-in or sign-out failed after the answer: ${messageOf(error)}`);
       });
     });
@@ -117,29 +115,25 @@ export class RequestSession {
 
   /** Headers go out before the session is saved. */
   expose(): void {
-    const req = this.#req;
     const { engine } = this.#shared;
     const expose = (session: unknown) => isSession(session) && engine.expose(session);
-    this.#isExposed = this.#apart(() => expose(req.session));
+    this.#isExposed = this.#apart(() => expose(this.#req.session));
   }
 
   /** The head goes out now: with the session's cookie where the browser does not have it, or taken back. */
   announce(): void {
-    const req = this.#req;
     const res = this.#res;
     const { caching } = this.#shared;
     this.#isHeadOut = true;
     const before = res.getHeader("Set-Cookie");
     this.#apart(() => this.#putCookie());
     if (res.getHeader("Set-Cookie") !== before) caching.forCookie(res);
-    if (wasSessionRead(req)) caching.forSession(res);
+    if (wasSessionRead(this.#req)) caching.forSession(res);
   }
 
   /** With the request as this middleware left it. */
   #apart<T>(work: () => T): T {
-    const req = this.#req;
-    const serving = this.#serving;
-    return unwatched(req, () => serving.within(work));
+    return unwatched(this.#req, () => this.#serving.within(work));
   }
 
   get #begun(): readonly Begun[] {
@@ -196,23 +190,19 @@ export class RequestSession {
 
   /** The settings of the cookie were changed since it was sent. */
   #renewCookie(session: LiveSession): void {
-    const req = this.#req;
-    const res = this.#res;
-    const found = this.#found;
     const { engine, cookie } = this.#shared;
-    const isHere = session.id === found.live && !this.#isHeadOut;
-    if (!isHere || !engine.hasOldCookie(session) || !cookie.mayRenew(req, res, found)) return;
+    const isHere = session.id === this.#found.live && !this.#isHeadOut;
+    if (!isHere || !engine.hasOldCookie(session) || !cookie.mayRenew(this.#req, this.#res, this.#found)) return;
     this.#isCookieRenewed = true;
     engine.renewCookie(session);
   }
 
   /** Whether the session that the handler let go of is in no store. */
   get #isOver(): boolean {
-    const req = this.#req;
-    const { engine } = this.#shared;
+    const { sessionID } = this.#req;
     const removal = this.#removal;
-    const isRemoved = this.#endedId === req.sessionID || (removal?.isOver === true && removal.error === undefined);
-    return isRemoved || (this.#latest.id === req.sessionID && !engine.isStored(this.#latest));
+    const isRemoved = this.#endedId === sessionID || (removal?.isOver === true && removal.error === undefined);
+    return isRemoved || (this.#latest.id === sessionID && !this.#shared.engine.isStored(this.#latest));
   }
 
   /** The page tells of a failure: of this one, most likely, which `destroy` met before. It is not tried again. */
@@ -222,9 +212,7 @@ export class RequestSession {
 
   /** Of the session that the request has, where somebody asked the store for it since the request began. */
   get #removal(): Begun | undefined {
-    const req = this.#req;
-    const { removals } = this.#shared;
-    return removals.since(this.#moment, req.sessionID);
+    return this.#shared.removals.since(this.#moment, this.#req.sessionID);
   }
 
   #mistake(found: unknown): TokenizerError {

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { isPromise } from "../awaitable.js";
+import { nextTick } from "../native.js";
 import { storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
 import { cookieData } from "./cookie-data.js";
@@ -35,9 +36,6 @@ const ID_BYTES = 24;
 
 /** So many callbacks may be called at once from within one another: the stack has an end. */
 const MOST_NESTED = 50;
-
-/** Node's own, also where fake timers take its place later: an application under jest's would wait for ever. */
-const { nextTick } = process;
 
 /**
  * express-session's Store, by callbacks; `all`, `length`, `clear` and `prune` answer by promise where they get none.

@@ -149,10 +149,9 @@ function refuseExpansion(name: string, document: unknown): void {
 
 function refusal(name: string, message: string, cause?: unknown): TokenizerError {
   // A name, too, comes from outside.
-  const faults = [{ path: visible(name), message: visible(message) }];
-  const told = faults.map((fault) => `  ${fault.path}: ${fault.message}`);
-  return new TokenizerError("SETTINGS_INVALID", ["The settings cannot be read.", ...told].join("\n"), {
-    faults,
+  const fault = { path: visible(name), message: visible(message) };
+  return new TokenizerError("SETTINGS_INVALID", `The settings cannot be read.\n  ${fault.path}: ${fault.message}`, {
+    faults: [fault],
     cause,
   });
 }

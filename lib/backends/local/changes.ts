@@ -1,5 +1,5 @@
 /** The changes that come in one turn of the loop, in one transaction: beginning and committing cost most of a change. */
-import timers from "node:timers";
+import { setImmediate } from "../../native.js";
 import type { Connection } from "./connection.js";
 import { isBusy } from "./sqlite.js";
 
@@ -18,9 +18,6 @@ export interface Done {
 
 /** How long one transaction may hold the loop. What is left of the changes goes into another one. Milliseconds. */
 const LONGEST = 5;
-
-/** Node's own, also under fake timers. Those of jest may be there already, but not in the module. */
-const { setImmediate } = timers;
 
 class Change {
   readonly key: string;
