@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { ensureEmulator, freePort, javaRelease, OLDEST_JAVA, startEmulator } from "../scripts/dynamodb-local.mjs";
 import { makeTables } from "./rows.mjs";
 
@@ -25,7 +26,7 @@ export function pin({ pid }, core) {
 
 /** Runs a script of this folder on that Node, as applications run in production. `options` are fork's. */
 export function run(binary, script, args, { env, ...options } = {}) {
-  const child = fork(new URL(script, import.meta.url).pathname, args, {
+  const child = fork(fileURLToPath(new URL(script, import.meta.url)), args, {
     execPath: binary,
     execArgv: ["--disable-warning=ExperimentalWarning"],
     env: {

@@ -1,5 +1,5 @@
 /** Node's own ways to go on later, as they were when the package was loaded: under fake timers nothing would go on. */
-import timers from "node:timers";
+import * as timers from "node:timers";
 
 export const { nextTick } = process;
 

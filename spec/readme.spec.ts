@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { type IncomingMessage, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import express from "express";
 import { main } from "../lib/cli/main.js";
@@ -12,7 +13,7 @@ import { type Tokenizer, tokenizer } from "../lib/tokenizer.js";
 import { freePort } from "./support/free-port.mjs";
 import { lastingFolder } from "./support/lasting-folder.js";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
 
 /** Inside of the project, where the package's own name means the built package. */
