@@ -131,9 +131,9 @@ export class DynamodbConnection {
 
   /** How long to wait for an answer, in milliseconds. */
   #patience(isRepeatable: boolean): number {
-    this.#connections.endOld();
+    const isOnUsed = this.#connections.endOld();
     if (!isRepeatable) return 0;
-    return this.#timeout * (this.#connections.hasIdle ? PARTS.answerOnUsed : PARTS.answer);
+    return this.#timeout * (isOnUsed ? PARTS.answerOnUsed : PARTS.answer);
   }
 
   /** Whether a request that failed cannot be carried out later. */

@@ -40,15 +40,19 @@ export class Connections {
     return this.#onUsed.has(error as object);
   }
 
-  /** Whether the next request finds a connection that has served before. */
-  get hasIdle(): boolean {
-    return this.#idle().length > 0;
-  }
-
-  /** Ends those that are idle for too long. A frozen process does it late, so it is done before each request. */
-  endOld(): void {
+  /**
+   * Ends those that are idle for too long. A frozen process does it late, so it is done before each request.
+   *
+   * @returns whether the next request finds one that has served before
+   */
+  endOld(): boolean {
     const latest = this.#now() - LONGEST_IDLE;
-    for (const socket of this.#idle()) if ((this.#idleSince.get(socket) ?? 0) < latest) socket.destroy();
+    let isAnyLeft = false;
+    for (const socket of this.#idle()) {
+      if ((this.#idleSince.get(socket) ?? 0) < latest) socket.destroy();
+      else isAnyLeft = true;
+    }
+    return isAnyLeft;
   }
 
   /** Ends all that are idle: when one was dead, so are they, as a rule. */
@@ -61,10 +65,13 @@ export class Connections {
     this.httpsAgent.destroy();
   }
 
-  #idle(): readonly Duplex[] {
-    return [this.httpAgent, this.httpsAgent]
-      .flatMap(({ freeSockets }) => Object.values(freeSockets))
-      .flatMap((sockets = []) => sockets.filter(({ destroyed }) => !destroyed));
+  *#idle(): Iterable<Duplex> {
+    for (const { freeSockets } of [this.httpAgent, this.httpsAgent]) {
+      for (const sockets of Object.values(freeSockets)) {
+        // Those that are ended leave their list later.
+        for (const socket of sockets ?? []) if (!socket.destroyed) yield socket;
+      }
+    }
   }
 
   #watch<Agent extends HttpAgent>(agent: Agent): Agent {

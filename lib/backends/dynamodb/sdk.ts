@@ -130,6 +130,8 @@ export class DynamodbSdk {
     });
     refuseUnusable(this.place, credentials);
     this.#watch(client);
+    // It copies what goes in and out of each call, for a logger that there is none of.
+    client.middlewareStack.remove("loggerMiddleware");
     // After the last wait: what was closed meanwhile must not open again.
     if (this.#isClosed) throw storeClosed();
     this.#client = client;
