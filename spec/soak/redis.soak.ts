@@ -9,8 +9,8 @@ import { TcpProxy } from "../support/tcp-proxy.js";
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 10);
 const VISITORS = 20;
 const STORE_TIMEOUT = 1;
-/** An answer's time: the store's, and a second. Milliseconds. */
-const PATIENCE = (STORE_TIMEOUT + 1) * 1000;
+/** An answer that takes longer than the store may shows a deadline that does not hold. A busy machine is slow, but not so slow. Milliseconds. */
+const PATIENCE = 5 * STORE_TIMEOUT * 1000;
 /** Between two faults, with as much again at random. Milliseconds. */
 const CALM = 2000;
 const MEGABYTE = 1024 * 1024;
