@@ -130,7 +130,7 @@ describe("README", () => {
       const printed: string[] = [];
       const argv = command.replace("$ npx express-tokenizer ", "").split(" ");
       const env = { TOKENIZER_SETTINGS: file };
-      expect(await main(argv, { print: (line) => printed.push(line), tell: () => {}, env })).toBe(0);
+      expect(await main(argv, { print: (line) => printed.push(line), tell: () => {}, env, width: 80 })).toBe(0);
       expect(printed.map((line) => alike(line.replace(place, "/srv/my-app")))).toEqual(expected.map(alike));
     }
     await sessions.close();
@@ -195,8 +195,8 @@ async function signInOnce(sessions: Tokenizer): Promise<void> {
 function alike(line: string): string {
   return line
     .replace(/ +\d+\.\d\d ms/g, (found) => "0 ms".padStart(found.length))
-    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "at a moment")
-    .replace(/^[\w-]{22} /, "handle ");
+    .replace(/[A-Z][a-z]{2} [ \d]\d \d\d:\d\d/g, "at a moment")
+    .replace(/^[\w-]{10} /, "handle ");
 }
 
 /** Until the application listens. */

@@ -91,7 +91,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   settings: { values: ["errors.ts", "visible.ts"], types: [], why: "checked before anything is made" },
   cli: {
     values: ["errors.ts", "session-id.ts", "visible.ts", "tokenizer.ts", "settings", "backends"],
-    types: ["awaitable.ts"],
+    types: ["awaitable.ts", "session/listing.ts"],
     why: "asks as the application does; some commands ask the backend alone",
   },
 };

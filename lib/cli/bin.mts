@@ -3,6 +3,8 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import pico from "picocolors";
+import { USUAL_WIDTH } from "./command.js";
 import { main } from "./main.js";
 
 const { stdin, stdout, stderr } = process;
@@ -49,7 +51,10 @@ async function ask(question: string): Promise<string> {
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  if (argv[0] !== "--version") return main(argv, { print, tell, env: process.env, terminal });
+  const width = stdout.isTTY ? stdout.columns || USUAL_WIDTH : undefined;
+  // NO_COLOR, FORCE_COLOR, TERM=dumb and pipes are known there.
+  const colours = pico.createColors(pico.isColorSupported && stdout.isTTY);
+  if (argv[0] !== "--version") return main(argv, { print, tell, env: process.env, terminal, width, colours });
   await print(version());
   return 0;
 }

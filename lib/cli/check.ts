@@ -4,17 +4,27 @@ import { type Trial, trialOf } from "../backends/local/trial.js";
 import { reasonOf } from "../backends/module/factory.js";
 import { makeBackend } from "../backends/open.js";
 import type { LoadedSettings } from "../settings/load.js";
-import { type Command, type Io, jsonOption, readSettings, settingsOption, warner, withTable } from "./command.js";
+import {
+  type Command,
+  type Io,
+  jsonOption,
+  NO_COLOURS,
+  readSettings,
+  settingsOption,
+  USUAL_WIDTH,
+  withTable,
+} from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
 import { type Row, settingsInForce } from "./settings-in-force.js";
-import { columns, counted } from "./text.js";
+import { columns, counted, wrapped } from "./text.js";
 import { ttlWeakness } from "./ttl.js";
-import { weaknessesOf } from "./weaknesses.js";
+import { unusedOf, weaknessesOf } from "./weaknesses.js";
 
 /** The columns of the two tables. */
 const SETTING = 18;
 const OPERATION = 8;
 const NUMBER = 10;
+const WIDTHS = [OPERATION, NUMBER, NUMBER, NUMBER];
 
 export const check: Command = {
   name: "check",
@@ -31,34 +41,47 @@ The exit code is 0 when all of that works, also with warnings.`,
   examples: [
     ["check", "the settings of settings.yml"],
     ["check --settings config/settings.yml", "of another settings file"],
-    ["check --json", "for a program: { ok, settings, operations, warnings }, times in milliseconds"],
+    ["check --json", "for a program: { ok, settings, operations, warnings }, in milliseconds"],
   ],
   async run(values, io) {
-    const warnings: string[] = [];
-    const warn = (message: string) => {
-      warnings.push(message);
-      warner(io)(message);
-    };
-    const settings = readSettings(values, io, warn);
-    for (const weakness of weaknessesOf(settings, io.env)) warn(weakness);
+    const weighty: string[] = [];
+    const settings = readSettings(values, io, (message) => void weighty.push(message));
+    weighty.push(...weaknessesOf(settings, io.env));
+    const notes = [...unusedOf(settings)];
+    const note = (message: string) => void notes.push(message);
     const rows = settingsInForce(settings, io.env);
     if (!values.json) printSettings(rows, io);
 
     const timeout = settings.tokenizer.store_timeout * 1000;
     const timings = await tried(settings, (what) =>
-      measure(makeBackend(what, { now: Date.now, timeout, warn }, { create: what !== settings }), io),
+      measure(makeBackend(what, { now: Date.now, timeout, warn: note }, { create: what !== settings }), io),
     );
     if (settings.tokenizer.type === "module") tellCauses(timings);
     if (settings.tokenizer.type === "dynamodb" && timings.every(isFine)) {
       const weakness = await ttlWeakness(withTable(settings.tokenizer), timeout);
-      if (weakness !== undefined) warn(weakness);
+      if (weakness !== undefined) note(weakness);
     }
+    const warnings = [...weighty, ...notes];
     if (values.json) printJson(rows, timings, warnings, io);
     else printTimings(timings, warnings, io);
     for (const { operation, error } of timings) if (error !== undefined) io.tell(`${operation}: ${error}`);
+    // The weightiest first, below all else that is read.
+    tellAll("To mend before users come:", weighty, io);
+    tellAll("To look at:", notes, io);
     return timings.every(isFine) ? 0 : 1;
   },
 };
+
+function tellAll(
+  heading: string,
+  warnings: readonly string[],
+  { tell, width = USUAL_WIDTH, colours = NO_COLOURS }: Io,
+): void {
+  if (warnings.length === 0) return;
+  tell("");
+  tell(colours.yellow(heading));
+  for (const warning of warnings) tell(wrapped(`- ${warning}`, width, "  "));
+}
 
 /**
  * Tries what the settings name. A local store that is not there yet is not made, least of all by another user than the
@@ -100,25 +123,32 @@ function printSettings(rows: readonly Row[], { print }: Io): void {
   print("");
 }
 
-function printTimings(timings: readonly Timing[], warnings: readonly string[], { print }: Io): void {
-  const line = (operation: string, ...cells: string[]) =>
-    print(columns([operation, ...cells.map((cell) => cell.padStart(NUMBER))], [OPERATION]));
-  line("", "median", "slowest");
+function printTimings(timings: readonly Timing[], warnings: readonly string[], io: Io): void {
+  const { print, colours = NO_COLOURS } = io;
+  const line = (...cells: string[]) => columns(cells, WIDTHS);
+  print(colours.bold(line("", ...["times", "median", "slowest"].map(right))));
   for (const timing of timings) {
+    const { operation, milliseconds } = timing;
     const { median, slowest } = summaryOf(timing);
-    if (isFine(timing)) line(timing.operation, `${median.toFixed(2)} ms`, `${slowest.toFixed(2)} ms`);
-    else line(timing.operation, "failed");
+    const cells = [String(milliseconds.length), inMilliseconds(median), inMilliseconds(slowest)];
+    if (isFine(timing)) print(line(operation, ...cells.map(right)));
+    else print(`${operation.padEnd(OPERATION)}  ${colours.red(right("failed"))}`);
   }
   if (!timings.every(isFine)) return;
   print("");
-  print(warnings.length === 0 ? "It works." : `It works, with ${counted(warnings.length, "warning")}.`);
+  if (warnings.length === 0) print(colours.green("It works."));
+  else print(`${colours.green("It works")}, with ${counted(warnings.length, "warning")}.`);
 }
+
+const right = (cell: string): string => cell.padStart(NUMBER);
+
+const inMilliseconds = (time: number | undefined): string => (time === undefined ? "" : `${time.toFixed(2)} ms`);
 
 function printJson(rows: readonly Row[], timings: readonly Timing[], warnings: readonly string[], { print }: Io): void {
   const settings = Object.fromEntries(rows.map(({ name, value }) => [name, value]));
   const operations = timings.map((timing) => {
-    const { operation, error } = timing;
-    return isFine(timing) ? { operation, ...summaryOf(timing) } : { operation, error };
+    const { operation, milliseconds, error } = timing;
+    return isFine(timing) ? { operation, times: milliseconds.length, ...summaryOf(timing) } : { operation, error };
   });
   print(JSON.stringify({ ok: timings.every(isFine), settings, operations, warnings }, null, 2));
 }

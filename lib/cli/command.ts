@@ -1,4 +1,5 @@
 /** What a command is, and what all of them share. */
+import { createColors } from "picocolors";
 import type { DynamodbOptions } from "../backends/dynamodb/sdk.js";
 import { TokenizerError } from "../errors.js";
 import { type LoadedSettings, loadSettings } from "../settings/load.js";
@@ -14,9 +15,20 @@ export interface Io {
   /** What somebody should know: progress, warnings, errors. */
   readonly tell: (line: string) => void;
   readonly env: NodeJS.ProcessEnv;
+  /** Of the terminal that `print` reaches, in columns. Missing where that is none: then nothing is cut. */
+  readonly width?: number | undefined;
+  /** Default: none. */
+  readonly colours?: Colours | undefined;
   /** Where `tell` reaches a terminal. */
   readonly terminal?: Terminal | undefined;
 }
+
+export type Colours = ReturnType<typeof createColors>;
+
+export const NO_COLOURS: Colours = createColors(false);
+
+/** Of a terminal, where nothing tells. Columns. */
+export const USUAL_WIDTH = 80;
 
 export interface Terminal {
   /** Rewrites one line, below what was told; an empty text takes it away. */
@@ -70,8 +82,8 @@ export const settingsOption = {
 export const jsonOption = { json: { description: "print JSON" } } as const;
 
 /** Tells what somebody should mend, in whatever command. */
-export function warner({ tell }: Io): (message: string) => void {
-  return (message) => tell(`Warning: ${message}`);
+function warner({ tell, colours = NO_COLOURS }: Io): (message: string) => void {
+  return (message) => tell(`${colours.yellow("Warning:")} ${message}`);
 }
 
 /**

@@ -3,13 +3,14 @@ import { parseArgs } from "node:util";
 import { TokenizerError } from "../errors.js";
 import { didYouMean } from "../settings/nearest.js";
 import { check } from "./check.js";
-import { type Command, type Io, UsageError, type Values } from "./command.js";
+import { type Command, type Io, USUAL_WIDTH, UsageError, type Values } from "./command.js";
 import { createTable } from "./create-table.js";
 import { iamPolicy } from "./iam-policy.js";
 import { newPassword } from "./new-password.js";
 import { prune } from "./prune.js";
 import { revoke } from "./revoke.js";
 import { sessions } from "./sessions.js";
+import { wrapped } from "./text.js";
 
 const COMMANDS: readonly Command[] = [check, newPassword, sessions, revoke, prune, createTable, iamPolicy];
 
@@ -38,7 +39,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (!command) throw new UsageError(`There is no command ${name}${didYouMean(name, namesOf(COMMANDS)) || "."}`);
     const values = readOptions(command, rest);
     if (values.help) {
-      io.print(helpOf(command));
+      io.print(helpOf(command, io.width ?? USUAL_WIDTH));
       return 0;
     }
     return await command.run(values, io);
@@ -102,17 +103,16 @@ function helpOfAll(): string {
   ].join("\n");
 }
 
-function helpOf({ name, description, options, examples }: Command): string {
+function helpOf({ name, description, options, examples }: Command, width: number): string {
   const all = { ...options, help: { description: "this text" } };
   return [
     `Usage: ${PROGRAM} ${name} [OPTIONS]`,
     "",
-    description,
-    "",
+    ...description.split("\n\n").flatMap((paragraph) => [wrapped(paragraph.replaceAll("\n", " "), width), ""]),
     "Options:",
     ...Object.entries(all).map(([option, { value, description: text }]: [string, Command["options"][string]]) => {
       const left = `--${option}${value === undefined ? "" : ` ${value}`}`;
-      return `  ${left.padEnd(COLUMN)}${text}`;
+      return wrapped(`  ${left.padEnd(COLUMN)}${text}`, width, " ".repeat(COLUMN + 2));
     }),
     "",
     "Examples:",

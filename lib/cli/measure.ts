@@ -47,11 +47,12 @@ export async function measure(backend: Backend, io: Io): Promise<readonly Timing
   }
 }
 
-/** In milliseconds. */
-export function summaryOf({ milliseconds }: Timing): { median: number; slowest: number } {
+/** In milliseconds. Of what was done once, there is no median. */
+export function summaryOf({ milliseconds }: Timing): { median: number | undefined; slowest: number } {
   const sorted = [...milliseconds].sort((one, other) => one - other);
   const rounded = (number = 0) => Number(number.toFixed(3));
-  return { median: rounded(sorted[sorted.length >> 1]), slowest: rounded(sorted.at(-1)) };
+  const median = sorted.length > 1 ? rounded(sorted[sorted.length >> 1]) : undefined;
+  return { median, slowest: rounded(sorted.at(-1)) };
 }
 
 export const isFine = ({ error }: Timing): boolean => error === undefined;

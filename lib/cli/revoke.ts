@@ -1,5 +1,7 @@
 /** `revoke`: ends sessions. */
+import type { SessionSummary } from "../session/listing.js";
 import { SESSION_PREFIX } from "../session-id.js";
+import type { LoadedSettings } from "../settings/load.js";
 import { visible } from "../visible.js";
 import {
   type Command,
@@ -13,6 +15,7 @@ import {
   type Values,
   withSessions,
 } from "./command.js";
+import { FULL_ID, findById, isId } from "./ids.js";
 import { placeOf } from "./place.js";
 import { withProgress } from "./progress.js";
 import { counted } from "./text.js";
@@ -21,28 +24,30 @@ import { counted } from "./text.js";
 interface Target {
   /** `all sessions of ada`. */
   readonly what: string;
+  /** Asked at a terminal; nothing where there is nothing to end. */
+  question(parts: Parts, looked: () => void): Promise<string | undefined>;
+  /** Ends it; answers how many sessions. */
+  end(parts: Parts, looked: () => void): Promise<number>;
   /** Told where there was nothing to end, and whether that is a failure. */
   readonly none: string;
   readonly mustBe: boolean;
-  /** Ends it; answers how many sessions. */
-  end(parts: Parts, looked: () => void): Promise<number>;
 }
-
-/** The two ids that `sessions` prints. */
-const HASHED = /^[\w-]{43}$/;
-const HANDLE = /^[\w-]{22}$/;
 
 export const revoke: Command = {
   name: "revoke",
   summary: "end sessions: a user's, one, or everyone's",
   description: `Ends sessions, and tells how many. They stay ended: a request that is under way does not bring them back. Take
-exactly one of --user, --session and --all. At a terminal it asks first.
+exactly one of --user, --session and --all. At a terminal it looks what there is to end, and
+asks.
 
 A session that is not there is a failure, exit code 1; a user who has none is not.`,
   options: {
     ...settingsOption,
     user: { value: "NAME", description: "end all sessions of this user; names match exactly" },
-    session: { value: "ID", description: "end this session, by the id that the command sessions prints" },
+    session: {
+      value: "ID",
+      description: "end this session, by the id, or its beginning, that the command sessions shows",
+    },
     all: { description: "end all sessions of all users; those of nobody stay" },
     yes: { description: "do not ask" },
     ...jsonOption,
@@ -55,12 +60,14 @@ A session that is not there is a failure, exit code 1; a user who has none is no
   async run(values, io) {
     const target = targetOf(values);
     const settings = readSettings(values, io);
-    const place = placeOf(settings, io.env);
-    if (!values.yes && !(await isSure(`End ${target.what}? They are in ${visible(place)}. [y/N] `, io))) {
+    const ended = await withSessions(settings, io, async (parts) => {
+      const isSure = values.yes === true || (await ask(target, parts, settings, io));
+      return isSure ? withCount(io, `Ending ${target.what}`, (looked) => target.end(parts, looked)) : undefined;
+    });
+    if (ended === undefined) {
       io.tell("Nothing was ended.");
       return 1;
     }
-    const ended = await withSessions(settings, io, (parts) => endWithProgress(target, parts, io));
     if (values.json) io.print(JSON.stringify({ ended }));
     else if (ended > 0) io.print(`${counted(ended, "session")} ended.`);
     if (ended > 0) return 0;
@@ -68,6 +75,16 @@ A session that is not there is a failure, exit code 1; a user who has none is no
     return target.mustBe ? 1 : 0;
   },
 };
+
+/** Where nobody can be asked, whoever wrote the command was; and where there is nothing to end, there is nothing to ask. */
+async function ask(target: Target, parts: Parts, settings: LoadedSettings, io: Io): Promise<boolean> {
+  const { ask: askAt } = io.terminal ?? {};
+  if (!askAt) return true;
+  const question = await withCount(io, `Looking for ${target.what}`, (looked) => target.question(parts, looked));
+  if (question === undefined) return true;
+  const place = visible(placeOf(settings, io.env));
+  return /^y(es)?$/i.test((await askAt(`${question}, in ${place}? [y/N] `)).trim());
+}
 
 function targetOf({ user, session, all }: Values): Target {
   const chosen = [user, session, all].filter((value) => value !== undefined);
@@ -78,50 +95,55 @@ function targetOf({ user, session, all }: Values): Target {
 
 const EVERYONES: Target = {
   what: "all sessions of all users",
+  question: async () => "End all sessions of all users",
+  end: ({ sessions }) => sessions.users.revokeEveryone(),
   none: "Nobody is signed in.",
   mustBe: false,
-  end: ({ sessions }) => sessions.users.revokeEveryone(),
 };
 
 function ofUser(user: string): Target {
   const name = visible(user);
   return {
     what: `all sessions of ${name}`,
+    async question({ sessions }) {
+      const { length } = await sessions.users.list(user);
+      if (length === 0) return undefined;
+      return `End ${length === 1 ? "the only session" : `all ${length} sessions`} of ${name}`;
+    },
+    end: ({ sessions }) => sessions.users.revoke(user),
     none: `${name} has no live session.`,
     mustBe: false,
-    end: ({ sessions }) => sessions.users.revoke(user),
   };
 }
 
 function ofId(id: string): Target {
-  // What is no id may be a cookie's value, pasted: it is not shown.
-  const isId = HASHED.test(id) || HANDLE.test(id);
-  const what = isId ? `session ${id}` : "session of that id";
+  const what = isId(id) ? `session ${id}` : "session of that id";
+  // It is stored under that: no others need to be looked at.
+  const isKey = isId(id) && id.length === FULL_ID.hashed;
+  let found: SessionSummary | undefined;
+  const find = async (parts: Parts, looked: () => void) => {
+    if (isId(id)) found ??= await findById(parts, id, looked);
+    return found;
+  };
   return {
     what: `the ${what}`,
+    async question(parts, looked) {
+      if (isKey) return `End the ${what}`;
+      const session = await find(parts, looked);
+      return session && `End the ${what}${session.user === undefined ? "" : ` of ${visible(session.user)}`}`;
+    },
+    async end(parts, looked) {
+      if (isKey) return Number(await parts.engine.remove(SESSION_PREFIX + id));
+      const session = await find(parts, looked);
+      return Number(session !== undefined && (await parts.engine.remove(SESSION_PREFIX + session.id)));
+    },
     none: `There is no live ${what}. The command sessions lists those there are.`,
     mustBe: true,
-    end: async (parts, looked) => Number(isId && (await endSession(parts, id, looked))),
   };
 }
 
-async function endSession({ engine, listing }: Parts, id: string, looked: () => void): Promise<boolean> {
-  if (HASHED.test(id)) return engine.remove(SESSION_PREFIX + id);
-  // Whose it is, the handle does not say.
-  for await (const summary of listing.summaries()) {
-    looked();
-    if (summary.handle === id) return engine.remove(SESSION_PREFIX + summary.id);
-  }
-  return false;
-}
-
-async function endWithProgress(target: Target, parts: Parts, io: Io): Promise<number> {
+async function withCount<T>(io: Io, doing: string, work: (looked: () => void) => Promise<T>): Promise<T> {
   let count = 0;
-  const text = () => (count > 0 ? `${counted(count, "session")} looked at` : `Ending ${target.what}`);
-  return withProgress(io, text, () => target.end(parts, () => count++));
-}
-
-/** Where nobody can be asked, whoever wrote the command was. */
-async function isSure(question: string, { terminal }: Io): Promise<boolean> {
-  return !terminal?.ask || /^y(es)?$/i.test((await terminal.ask(question)).trim());
+  const text = () => (count > 0 ? `${counted(count, "session")} looked at` : doing);
+  return withProgress(io, text, () => work(() => count++));
 }

@@ -6,13 +6,15 @@ import {
   type Io,
   jsonOption,
   lookedIn,
+  NO_COLOURS,
   type Parts,
   readSettings,
   settingsOption,
   withSessions,
 } from "./command.js";
+import { FULL_ID, SHORT_ID } from "./ids.js";
 import { withProgress } from "./progress.js";
-import { columns, counted, localTime } from "./text.js";
+import { columns, counted, cut, localTime } from "./text.js";
 
 /** A live session, as JSON has it. */
 interface Listed {
@@ -26,17 +28,20 @@ interface Listed {
   readonly expiresAt: Date;
 }
 
-const HEADINGS = ["id", "user", "began", "last seen", "ends", "label"];
-/** Fixed, since the rows to come are not known. The first is that of a hashed id, or of a handle. */
-const WIDTHS = [20, 19, 19, 19];
-const ID_WIDTH = { hashed: 43, handle: 22 };
+/** Columns between two cells. */
+const GAP = 2;
+/** As `localTime` has it. */
+const TIME_WIDTH = 12;
+/** Of a user's name where it is not cut, and the most that it has of a wide terminal. Columns. */
+const NAME_WIDTH = { usual: 26, most: 40 };
 
 export const sessions: Command = {
   name: "sessions",
   summary: "list the live sessions",
   description: `Lists the live sessions: of everybody in no order, or with --user that user's, the oldest first and with their labels.
 The id is what revoke --session takes; nothing of the cookie is in it. Times are local, in JSON UTC; a session was last
-seen up to touch_interval later than told.
+seen up to touch_interval later than told. At a terminal ids are shown by their beginning, and names that are too long
+are cut; in JSON and in a file everything is whole.
 
 Any number of sessions is read a page at a time. With DynamoDB that reads the whole table, unless --user is given.`,
   options: {
@@ -56,7 +61,10 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
     const settings = readSettings(values, io);
     await withSessions(settings, io, (all) => {
       const listed = user === undefined ? everybodys(all) : usersOwn(all, user);
-      const lines = asLines(each(listed, () => count++));
+      const lines = asLines(
+        each(listed, () => count++),
+        io,
+      );
       return withProgress(
         io,
         () => counted(count, "session"),
@@ -93,17 +101,67 @@ async function* each<T>(items: AsyncIterable<T>, tell: () => unknown): AsyncGene
   }
 }
 
-const tableOfAll = (rows: AsyncIterable<Listed>) => table(rows, HEADINGS.slice(0, -1), ID_WIDTH.hashed);
-const tableOfUser = (rows: AsyncIterable<Listed>) => table(rows, HEADINGS, ID_WIDTH.handle);
+/** A column of the table: its cells are whole where there is no terminal. */
+interface Column {
+  readonly heading: string;
+  readonly width: number;
+  cell(session: Listed): string;
+}
+
+function tableOfAll(rows: AsyncIterable<Listed>, io: Io): AsyncGenerator<string> {
+  const id = idColumn(io, FULL_ID.hashed);
+  return table(rows, [id, userColumn(io, restOf(io, id)), ...timeColumns(Date.now())], io);
+}
+
+function tableOfUser(rows: AsyncIterable<Listed>, io: Io): AsyncGenerator<string> {
+  const id = idColumn(io, FULL_ID.handle);
+  const rest = restOf(io, id);
+  const label: Column = { heading: "label", width: 0, cell: ({ label = "" }) => cut(visible(label), rest) };
+  return table(rows, [id, ...timeColumns(Date.now()), label], io);
+}
+
+function idColumn({ width }: Io, full: number): Column {
+  const shown = width === undefined ? full : SHORT_ID;
+  return { heading: "id", width: shown, cell: ({ id }) => id.slice(0, shown) };
+}
+
+function userColumn({ width }: Io, rest: number): Column {
+  const heading = "user";
+  if (width === undefined) return { heading, width: NAME_WIDTH.usual, cell: ({ user = "–" }) => visible(user) };
+  const most = Math.min(rest, NAME_WIDTH.most);
+  return { heading, width: most, cell: ({ user = "–" }) => cut(visible(user), most) };
+}
+
+/** @param now milliseconds since 1970 */
+function timeColumns(now: number): Column[] {
+  const column = (heading: string, time: (session: Listed) => Date): Column => ({
+    heading,
+    width: TIME_WIDTH,
+    cell: (session) => localTime(time(session), now),
+  });
+  return [
+    column("began", ({ createdAt }) => createdAt),
+    column("last seen", ({ lastSeenAt }) => lastSeenAt),
+    column("ends", ({ expiresAt }) => expiresAt),
+  ];
+}
+
+/** What is left of the terminal's width beside the id and the times; at least room for a few letters. */
+function restOf({ width = Number.POSITIVE_INFINITY }: Io, id: Column): number {
+  return Math.max(8, width - id.width - 3 * TIME_WIDTH - 4 * GAP);
+}
 
 /** No row, no heading. */
-async function* table(rows: AsyncIterable<Listed>, headings: string[], idWidth: number): AsyncGenerator<string> {
-  const widths = [idWidth, ...WIDTHS];
+async function* table(rows: AsyncIterable<Listed>, all: readonly Column[], io: Io): AsyncGenerator<string> {
+  const widths = all.map(({ width }) => width);
+  const { bold } = io.colours ?? NO_COLOURS;
   let isFirst = true;
-  for await (const { id, user = "–", label = "", createdAt, lastSeenAt, expiresAt } of rows) {
-    if (isFirst) yield columns(headings, widths);
+  for await (const session of rows) {
+    const headings = all.map(({ heading }) => heading);
+    if (isFirst) yield bold(columns(headings, widths));
     isFirst = false;
-    yield columns([id, user, ...[createdAt, lastSeenAt, expiresAt].map(localTime), label], widths);
+    const cells = all.map(({ cell }) => cell(session));
+    yield columns(cells, widths);
   }
 }
 

@@ -5,14 +5,14 @@ import type { LoadedSettings } from "../settings/load.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 import { redisServers } from "./place.js";
 
-export function weaknessesOf({ tokenizer, unused = [] }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
-  return [
-    ...unused.map((setting) => `${setting}.`),
-    ...ofLocal(tokenizer, env),
-    ...ofRedis(tokenizer),
-    ...ofDynamodb(tokenizer, env),
-    ...ofCookie(tokenizer),
-  ];
+/** Settings by which somebody else could get at sessions, or sessions are lost. */
+export function weaknessesOf({ tokenizer }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
+  return [...ofLocal(tokenizer, env), ...ofRedis(tokenizer), ...ofDynamodb(tokenizer, env), ...ofCookie(tokenizer)];
+}
+
+/** Settings that change nothing. */
+export function unusedOf({ unused = [] }: LoadedSettings): readonly string[] {
+  return unused.map((setting) => `${setting}.`);
 }
 
 function ofLocal({ type, path }: TokenizerSettings, env: NodeJS.ProcessEnv): readonly string[] {

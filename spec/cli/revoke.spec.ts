@@ -115,7 +115,7 @@ test.each(["x", "a".repeat(500), "../../x", "\u001b[2J", "s:aVaMz9tV9nqZFhVx5JSm
       stdout: "",
       stderr: `There is no live session of that id. The command sessions lists those there are. Looked in: the folder ${app.path}`,
     });
-    expect(at.questions).toEqual([expect.stringMatching(/^End the session of that id\? /)]);
+    expect(at.questions).toEqual([]);
   },
 );
 
@@ -135,13 +135,31 @@ test("an id may begin with a hyphen, or with two", async () => {
   expect(await app.sessions.store.length()).toBe(0);
 });
 
+test("where two ids begin alike, neither is ended", async () => {
+  const { file, run } = await appAt(local());
+  const backend = backendOf(file);
+  const expires = Date.now() + MINUTE;
+  const value = `${JSON.stringify({ created: Date.now(), v: 2 })}\n{}`;
+  for (const last of ["b", "c"]) {
+    const key = `${SESSION_PREFIX}${"a".repeat(42)}${last}`;
+    await backend.write(key, { value, version: last, expires }, "absent");
+  }
+  await backend.close();
+  expect(await run(["revoke", "--session", "a".repeat(10)])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "2 sessions have ids that begin with aaaaaaaaaa. Take a whole id: sessions --json prints them.",
+  });
+  expect(JSON.parse((await run(["sessions", "--json"])).stdout)).toHaveLength(2);
+});
+
 describe("at a terminal", () => {
   test.each(["y", "Y", "yes", " yes "])("it asks; %j is a yes", async (answer) => {
     const { app, run } = await appAt(local());
     const ada = await signedIn(app, "ada");
     const at = terminal(answer);
     expect(await run(["revoke", "--user", "ada"], { terminal: at })).toMatchObject({ code: 0 });
-    expect(at.questions).toEqual([`End all sessions of ada? They are in the folder ${app.path}. [y/N] `]);
+    expect(at.questions).toEqual([`End the only session of ada, in the folder ${app.path}? [y/N] `]);
     expect(await hasEnded(ada)).toBe(true);
   });
 
@@ -154,7 +172,7 @@ describe("at a terminal", () => {
       stdout: "",
       stderr: "Nothing was ended.",
     });
-    expect(at.questions).toEqual([`End all sessions of all users? They are in the folder ${app.path}. [y/N] `]);
+    expect(at.questions).toEqual([`End all sessions of all users, in the folder ${app.path}? [y/N] `]);
     expect(await hasEnded(ada)).toBe(false);
   });
 
@@ -167,9 +185,37 @@ describe("at a terminal", () => {
   });
 
   test("the question names nobody in a way that draws on it", async () => {
-    const { run } = await appAt(local());
+    const { app, run } = await appAt(local());
+    await signedIn(app, "\u001b[2J");
+    await signedIn(app, "\u001b[2J");
     const at = terminal("n");
     await run(["revoke", "--user", "\u001b[2J"], { terminal: at });
-    expect(at.questions).toEqual([expect.stringMatching(/^End all sessions of \\u001b\[2J\? /)]);
+    expect(at.questions).toEqual([expect.stringMatching(/^End all 2 sessions of \\u001b\[2J, in the folder /)]);
+  });
+
+  test("it asks nothing where there is nothing to end", async () => {
+    const { run } = await appAt(local());
+    const at = terminal("y");
+    expect(await run(["revoke", "--user", "nobody"], { terminal: at })).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^nobody has no live session\. Looked in: /),
+    });
+    const id = "a".repeat(22);
+    expect(await run(["revoke", "--session", id], { terminal: at })).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(`^There is no live session ${id}\\. `),
+    });
+    expect(at.questions).toEqual([]);
+  });
+
+  test("it says whose a session is; the beginning that the table shows is enough", async () => {
+    const { app, run } = await appAt(local());
+    const [one, two] = [await signedIn(app, "ada"), await signedIn(app, "ada")];
+    const [id = ""] = await handlesOf(app, "ada");
+    const at = terminal("y");
+    const begin = id.slice(0, 10);
+    expect(await run(["revoke", "--session", begin], { terminal: at })).toMatchObject({ code: 0 });
+    expect(at.questions).toEqual([`End the session ${begin} of ada, in the folder ${app.path}? [y/N] `]);
+    expect([await hasEnded(one), await hasEnded(two)]).toEqual([true, false]);
   });
 });

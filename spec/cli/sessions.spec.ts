@@ -1,4 +1,7 @@
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, jest, test } from "@jest/globals";
+import { createColors } from "picocolors";
+import stringWidth from "string-width";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
 import { localTime } from "../../lib/cli/text.js";
 import { TokenizerError } from "../../lib/errors.js";
@@ -71,34 +74,71 @@ onEveryBackend((places) => {
 const local = () => ({ type: "local", path: `${temporaryFolder()}/tokens` }) as const;
 
 describe("the table", () => {
-  test("has fixed columns, and local times", async () => {
+  const at = (app: App) => {
+    const began = localTime(new Date(app.clock.time), Date.now());
+    return `${began}  ${began}  ${localTime(new Date(app.clock.time + 20 * MINUTE), Date.now())}`;
+  };
+
+  test("where there is no terminal everything is whole", async () => {
     const { app, run } = await appAt(local());
     await signedIn(app, "ada", "phone");
     const nobody = app.visitor();
     await nobody.post("/set", { basket: 1 });
     const [{ id } = { id: "" }] = await app.sessions.users.list("ada");
-    const began = localTime(new Date(app.clock.time));
-    const ends = localTime(new Date(app.clock.time + 20 * MINUTE));
 
     const [heading, ...rows] = (await run(["sessions"])).stdout.split("\n");
     expect(heading).toBe(
-      `${"id".padEnd(43)}  ${"user".padEnd(20)}  ${"began".padEnd(19)}  ${"last seen".padEnd(19)}  ends`,
+      `${"id".padEnd(43)}  ${"user".padEnd(26)}  ${"began".padEnd(12)}  ${"last seen".padEnd(12)}  ends`,
     );
     expect(rows.sort()).toEqual(
       [
-        `${id.padEnd(43)}  ${"ada".padEnd(20)}  ${began}  ${began}  ${ends}`,
-        `${hashOf(nobody.id)}  ${"–".padEnd(20)}  ${began}  ${began}  ${ends}`,
+        `${id.padEnd(43)}  ${"ada".padEnd(26)}  ${at(app)}`,
+        `${hashOf(nobody.id)}  ${"–".padEnd(26)}  ${at(app)}`,
       ].sort(),
     );
     expect((await run(["sessions", "--user", "ada"])).stdout.split("\n")).toEqual([
-      `${"id".padEnd(22)}  ${"user".padEnd(20)}  ${"began".padEnd(19)}  ${"last seen".padEnd(19)}  ${"ends".padEnd(19)}  label`,
-      `${id}  ${"ada".padEnd(20)}  ${began}  ${began}  ${ends}  phone`,
+      `${"id".padEnd(22)}  ${"began".padEnd(12)}  ${"last seen".padEnd(12)}  ${"ends".padEnd(12)}  label`,
+      `${id}  ${at(app)}  phone`,
     ]);
   });
 
-  test("tells times by the time zone of this machine", () => {
-    const time = new Date(2026, 0, 2, 3, 4, 5);
-    expect(localTime(time)).toBe("2026-01-02 03:04:05");
+  test.each([
+    ["a long name", "ada.lovelace@analytical-engines.example", "ada.lovelace@analytical-e…"],
+    // Two columns each.
+    ["Chinese", "阿达洛芙莱斯伯爵夫人阿达洛芙莱斯", "阿达洛芙莱斯伯爵夫人阿达…"],
+    // An accent takes none, and belongs to its letter.
+    ["accents of their own", "e\u0301".repeat(30), `${"e\u0301".repeat(25)}…`],
+    ["a family", "👨‍👩‍👧", "👨\\u200d👩\\u200d👧"],
+  ])("fits 80 columns: %s", async (_name, user, shown) => {
+    const { app, run } = await appAt(local());
+    await signedIn(app, user, "label ".repeat(20));
+    const [{ id } = { id: "" }] = await app.sessions.users.list(user);
+    for (const argv of [["sessions"], ["sessions", "--user", user]]) {
+      const { stdout } = await run(argv, { width: 80 });
+      const lines = stdout.split("\n");
+      expect(lines).toHaveLength(2);
+      for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(80);
+      expect(lines[1]?.startsWith(`${id.slice(0, 10)}  `)).toBe(true);
+    }
+    const [, row = ""] = (await run(["sessions"], { width: 80 })).stdout.split("\n");
+    expect(row).toBe(`${id.slice(0, 10)}  ${shown}${" ".repeat(26 - stringWidth(shown))}  ${at(app)}`);
+  });
+
+  test("a narrow terminal has a few letters of a name, a wide one as many as make sense", async () => {
+    const { app, run } = await appAt(local());
+    await signedIn(app, "a".repeat(60));
+    expect((await run(["sessions"], { width: 20 })).stdout).toContain(`  ${"a".repeat(7)}…  `);
+    expect((await run(["sessions"], { width: 300 })).stdout).toContain(`  ${"a".repeat(39)}…  `);
+  });
+
+  test("its headings are bold where there are colours", async () => {
+    const { app, run } = await appAt(local());
+    await signedIn(app, "ada");
+    const { stdout } = await run(["sessions"], { width: 80, colours: createColors(true) });
+    const [heading = "", row] = stdout.split("\n");
+    const { bold } = createColors(true);
+    expect(heading).toBe(bold(stripVTControlCharacters(heading)));
+    expect(row).toMatch(/^\S+ +ada /);
   });
 });
 
@@ -108,7 +148,9 @@ test("names and labels draw nothing on the terminal; in JSON they are what they 
   await signedIn(app, name, label);
   for (const argv of [["sessions"], ["sessions", "--user", name], ["sessions", "--user", name, "--json"]]) {
     const { stdout } = await run(argv);
-    expect(stdout).toContain("\\u001b[2Jroot\\u202e\\");
+    // Whose they are, a table of one user's does not say.
+    const shown = argv.length === 3 ? "\\u009b31m\\udb40\\udc01" : "\\u001b[2Jroot\\u202e\\";
+    expect(stdout).toContain(shown);
     expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   }
   expect(JSON.parse((await run(["sessions", "--user", name, "--json"])).stdout)).toEqual([
