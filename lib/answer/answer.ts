@@ -7,7 +7,9 @@ import type { AnsweredSession, Refuse } from "./answered.js";
 import { Appearance } from "./appearance.js";
 import type { Drains } from "./drains.js";
 import { Dropped } from "./dropped.js";
+import { GivenHead } from "./given-head.js";
 import { Head, type HeaderChange, headersSent, isNodes, Status, setHead } from "./head.js";
+import { Held } from "./held.js";
 import { LateHeaders } from "./late-headers.js";
 
 /**
@@ -17,17 +19,6 @@ import { LateHeaders } from "./late-headers.js";
  * - `refused`: the answer was taken back, and the error page takes its place.
  */
 type State = "open" | "held" | "sent" | "refused";
-
-/** A `write`, an `end` or a flush that waits. No literal: one for each answer, as a list of them, would outlive the answer. */
-class Sending {
-  readonly send: () => unknown;
-  readonly args: readonly unknown[];
-
-  constructor(send: () => unknown, args: readonly unknown[] = []) {
-    this.send = send;
-    this.args = args;
-  }
-}
 
 /** Whose error page is being made. */
 const errorPage = new AsyncLocalStorage<Answer>();
@@ -45,15 +36,14 @@ export class Answer {
   readonly #dropped: Dropped;
   readonly #lateHeaders: LateHeaders;
   readonly #entry: Head;
+  readonly #given: GivenHead;
+  readonly #held = new Held();
   #state: State = "open";
   #isEnded = false;
   #isAnnounced = false;
-  readonly #held = new Set<Sending>();
   #isEndQueued = false;
   /** It goes out without a save, which was tried. */
   #isGivenUp = false;
-  /** The head that the handler gave with `writeHead`, until the first byte. */
-  #given: Head | undefined;
   #isSendingHead = false;
   /** An answer that was held stands as it was: header changes after it are ignored, however late they come. */
   #wasHeld = false;
@@ -71,13 +61,14 @@ export class Answer {
     this.#dropped = new Dropped(res);
     this.#lateHeaders = new LateHeaders(res, (change) => this.#mayChange(change));
     this.#entry = new Head(res);
+    this.#given = new GivenHead(res, this.#appearance, this.#lateHeaders);
   }
 
   /** @param args what `write` was given, and `send` passes on */
   write(send: () => boolean, args: readonly unknown[]): boolean {
     if (this.#isLeftover()) return this.#dropped.tell(args);
     if (this.#isEnded && (this.#isHeld || this.#isOver)) return this.#dropped.tellLate(args);
-    if (this.#isHeld) return this.#queue(new Sending(send, args));
+    if (this.#isHeld) return this.#queue(send, args);
     if (this.#isEnded) return send();
     if (this.#state === "open" && this.#hold(send, args)) return false;
     this.#nameStatus();
@@ -97,7 +88,7 @@ export class Answer {
     }
     this.#nameStatus();
     this.#isEndQueued = this.#isHeld;
-    if (this.#isHeld) this.#queue(new Sending(send, args));
+    if (this.#isHeld) this.#queue(send, args);
     else if (this.#state === "refused" || !this.#hold(send, args)) send();
     this.#isEnded = true;
   }
@@ -105,10 +96,10 @@ export class Answer {
   /** @param isOnTop whether no other middleware has put itself over this */
   head(args: readonly unknown[], isOnTop: boolean, send: (rest: readonly unknown[]) => unknown): void {
     if (this.#isIgnored) return;
-    if (this.#given) throw headersSent("writeHead");
+    if (this.#given.isWaiting) throw headersSent("writeHead");
     const isOpen = this.#state === "open";
     if (this.#res.headersSent) send(args);
-    else if (isOpen && isOnTop && !this.#isSendingHead) this.#take(args);
+    else if (isOpen && isOnTop && !this.#isSendingHead) this.#given.take(args);
     else {
       const rest = setHead(this.#res, args);
       if (isOpen) this.#session.expose();
@@ -121,7 +112,7 @@ export class Answer {
   /** The handler sends the head by hand. */
   sendHead(send: () => void): void {
     if (this.#isHeld || this.#isLeftover()) return;
-    this.#putGiven();
+    this.#given.putBack();
     this.#isSendingHead = true;
     try {
       send();
@@ -132,7 +123,7 @@ export class Answer {
 
   /** What compression keeps back to press it better goes out, after what is held here. */
   flush(send: () => unknown): void {
-    if (this.#isHeld) this.#queue(new Sending(() => void send()));
+    if (this.#isHeld) this.#queue(() => void send());
     else if (!this.#isLeftover()) send();
   }
 
@@ -151,31 +142,14 @@ export class Answer {
   }
 
   /** Answers false, as a `write` does that has to wait. What comes after the end is dropped. */
-  #queue(sending: Sending): false {
-    if (!this.#isEnded) this.#held.add(sending);
+  #queue(send: () => unknown, args?: readonly unknown[]): false {
+    if (!this.#isEnded) this.#held.add(send, args);
     return false;
-  }
-
-  /** The head waits for the first byte, but looks sent. */
-  #take(args: readonly unknown[]): void {
-    setHead(this.#res, args);
-    this.#given = new Head(this.#res);
-    this.#lateHeaders.guard();
-    this.#appearance.lookSent();
-  }
-
-  /** The head that was given is the response's again. */
-  #putGiven(): void {
-    if (!this.#given) return;
-    const head = this.#given;
-    this.#given = undefined;
-    this.#appearance.reset();
-    head.putBack(this.#res);
   }
 
   /** Whether there is a save to wait for. */
   #hold(send: () => unknown, args: readonly unknown[]): boolean {
-    this.#putGiven();
+    this.#given.putBack();
     const saving = this.#isGivenUp ? undefined : this.#session.save();
     if (!saving) {
       this.#state = "sent";
@@ -184,7 +158,7 @@ export class Answer {
     }
     this.#state = "held";
     this.#wasHeld = true;
-    this.#held.add(new Sending(send, args));
+    this.#held.add(send, args);
     this.#lateHeaders.watch();
     void this.#whenSaved(saving, new Status(this.#res), this.#res.headersSent);
     this.#appearance.lookSent();
@@ -222,11 +196,7 @@ export class Answer {
     status.putBack(this.#res);
     this.#state = "sent";
     this.#announceByHand();
-    let isFull = false;
-    for (const next of this.#held) {
-      isFull = next.send() === false || isFull;
-      this.#held.delete(next);
-    }
+    const isFull = this.#held.release();
     if (!this.#isEnded && !isFull) this.#drains.emit();
   }
 
@@ -245,8 +215,7 @@ export class Answer {
     this.#refusedStatus = error instanceof TokenizerError ? error.status : 500;
     this.#isEnded = false;
     this.#dropped.takeBack();
-    for (const { args } of this.#held) this.#dropped.tell(args);
-    this.#held.clear();
+    this.#held.drop((args) => this.#dropped.tell(args));
     for (const source of this.sources) this.#letGo(source);
     errorPage.run(this, () => {
       // Half an answer is out already: cut off, it cannot be taken for a whole one.
@@ -268,7 +237,7 @@ export class Answer {
    * the store is; and Express's own error page, which may come long after the error, would end the process.
    */
   #mayChange(change: HeaderChange): boolean {
-    if (this.#given) throw headersSent(change);
+    if (this.#given.isWaiting) throw headersSent(change);
     return !this.#isLeftover() && !(this.#wasHeld && !this.#isHeld && this.#res.headersSent);
   }
 
