@@ -2,7 +2,7 @@
 import type { RequestHandler } from "express";
 import type { CookieOptions } from "express-session";
 import { type BackendOptions, type BackendsInCode, makeBackend } from "./backends/open.js";
-import { type Keyring, makeKeyring } from "./credentials/keyring.js";
+import { type Keyring, makeKeyring, makePassingKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
 import { TokenizerError } from "./errors.js";
 import { checkHealth, type Health } from "./health.js";
@@ -140,8 +140,8 @@ interface Surroundings extends BackendOptions {
  * cookies. A session whose cookie is accepted is one of ours, to be listed and ended, also after `safe_password` was
  * replaced.
  */
-async function deriveKeys({ tokenizer: { safe_password, salt, cookie } }: Settings): Promise<Installation> {
-  const ofPasswords = derived(safe_password, salt);
+async function deriveKeys({ tokenizer: { type, safe_password, salt, cookie } }: Settings): Promise<Installation> {
+  const ofPasswords = derived(safe_password, salt) ?? (type === "memory" ? makePassingKeyring() : undefined);
   const [keyring, signing] = await Promise.all([ofPasswords, derived(cookie.secret, salt) ?? ofPasswords]);
   // The settings have been checked: there is one or the other.
   if (!signing) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");

@@ -83,6 +83,11 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
       },
     ]),
   ),
+  "backends/memory": {
+    values: ["errors.ts", "native.ts"],
+    types: ["backends/backend.ts", "awaitable.ts"],
+    why: "as those; it waits for nothing but its turn",
+  },
   testing: {
     values: ["errors.ts"],
     types: ["backends/backend.ts", "awaitable.ts"],

@@ -91,6 +91,7 @@ is<Promise<ListedSession[]>>()(sessions.store.all());
 // @ts-expect-error A number of minutes.
 tokenizer({ tokenizer: { timeout: "20" } });
 // @ts-expect-error
+tokenizer({ tokenizer: { type: "memroy" } });
 tokenizer({ tokenizer: { type: "memory" } });
 // @ts-expect-error
 tokenizer({ tokenizer: { tiemout: 20 } });

@@ -4,6 +4,7 @@ import type { LoadedSettings } from "../settings/load.js";
 import type { Backend, BackendContext } from "./backend.js";
 import { DynamodbBackend } from "./dynamodb/backend.js";
 import { LocalBackend } from "./local/backend.js";
+import { MemoryBackend } from "./memory/backend.js";
 import { ModuleBackend } from "./module/backend.js";
 import type { ModulePlace } from "./module/factory.js";
 import { RedisBackend } from "./redis/backend.js";
@@ -37,6 +38,8 @@ export function makeBackend(
   switch (section.type) {
     case "local":
       return new LocalBackend({ path: section.path, create }, context);
+    case "memory":
+      return new MemoryBackend(context);
     case "redis":
       return new RedisBackend({ ...section, ...inCode?.redis }, context);
     case "dynamodb":

@@ -99,13 +99,14 @@ export function readSettings({ settings: file }: Values, io: Io, warn = warner(i
  * Works with the sessions of the settings; whatever happens, the backend is closed again. A store that is not there is
  * not made: whoever looks in the wrong place must not find an empty one there.
  *
- * @throws TokenizerError
+ * @throws TokenizerError `SETTINGS_INVALID`, also where no other process can see the sessions
  */
 export async function withSessions<T>(
   settings: LoadedSettings,
   io: Io,
   work: (parts: Parts) => Promise<T>,
 ): Promise<T> {
+  if (settings.tokenizer.type === "memory") throw wrongType(IN_MEMORY);
   const parts = makeTokenizer(settings, { now: Date.now, warn: warner(io), create: false });
   try {
     await parts.sessions.ready;
@@ -133,8 +134,15 @@ export function dynamodbSettings(values: Values, io: Io): DynamodbOptions {
 export function withTable(section: TokenizerSettings): DynamodbOptions {
   const { type, table } = section;
   if (type === "dynamodb" && table !== undefined) return { ...section, table };
-  const message = `found ${type}; this command is for the table of type: dynamodb`;
-  throw new TokenizerError("SETTINGS_INVALID", `tokenizer.type: ${message}.`, {
+  throw wrongType(`found ${type}; this command is for the table of type: dynamodb`);
+}
+
+const IN_MEMORY =
+  "found memory: those sessions are in the application's own process, where no command sees them. To end all of them, " +
+  "restart it; from inside, sessions.users lists and ends them";
+
+function wrongType(message: string): TokenizerError {
+  return new TokenizerError("SETTINGS_INVALID", `tokenizer.type: ${message}.`, {
     faults: [{ path: "tokenizer.type", message }],
   });
 }

@@ -12,6 +12,8 @@ export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): strin
   switch (section.type) {
     case "local":
       return `the folder ${section.path}${hasDatabase(section.path) ? "" : ", without sessions so far"}`;
+    case "memory":
+      return "the memory of the application's process";
     case "redis":
       return redisPlace(section);
     case "dynamodb":

@@ -24,7 +24,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("place", placeOf(settings, env)),
     ...accessTo(tokenizer),
     row("authenticator.type", authenticator.type),
-    secretRow("safe_password", tokenizer.safe_password),
+    secretRow("safe_password", tokenizer.safe_password, ...(tokenizer.type === "memory" ? [PASSING_KEYS] : [])),
     row("encrypt", tokenizer.encrypt),
     row("timeout", tokenizer.timeout, counted(tokenizer.timeout, "minute")),
     row("absolute_timeout", absolute, absolute === undefined ? "none" : counted(absolute, "minute")),
@@ -36,6 +36,8 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     secretRow("cookie.secret", secret, "not set: derived from safe_password"),
   ];
 }
+
+const PASSING_KEYS = "not set: each process makes keys of its own";
 
 /** Who asks the backend, and how. */
 function accessTo(settings: TokenizerSettings): Row[] {

@@ -7,7 +7,13 @@ import { redisServers } from "./place.js";
 
 /** Settings by which somebody else could get at sessions, or sessions are lost. */
 export function weaknessesOf({ tokenizer }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
-  return [...ofLocal(tokenizer, env), ...ofRedis(tokenizer), ...ofDynamodb(tokenizer, env), ...ofCookie(tokenizer)];
+  return [
+    ...ofLocal(tokenizer, env),
+    ...ofMemory(tokenizer),
+    ...ofRedis(tokenizer),
+    ...ofDynamodb(tokenizer, env),
+    ...ofCookie(tokenizer),
+  ];
 }
 
 /** Settings that change nothing. */
@@ -22,6 +28,14 @@ function ofLocal({ type, path }: TokenizerSettings, env: NodeJS.ProcessEnv): rea
     : [
         `The folder of the sessions is below ${above}, a temporary folder: the system removes what is there, at its next start at the latest. Name one that lasts in tokenizer.path; without it, it is .tokens beside the settings file.`,
       ];
+}
+
+function ofMemory({ type }: TokenizerSettings): readonly string[] {
+  return type === "memory"
+    ? [
+        "tokenizer.type is memory: each process has sessions of its own, and they end with it. It is for tests and trials; with NODE_ENV=production it is refused.",
+      ]
+    : [];
 }
 
 function ofRedis(settings: TokenizerSettings): readonly string[] {

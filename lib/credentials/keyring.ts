@@ -1,5 +1,5 @@
-/** The keys of an installation: made from each `safe_password`, slowly, once at start. */
-import { hkdfSync, scrypt } from "node:crypto";
+/** The keys of an installation: made from each `safe_password`, slowly, once at start; or those of one process alone. */
+import { hkdfSync, randomBytes, scrypt } from "node:crypto";
 
 /** Everything derived from one `safe_password`. */
 export interface Key {
@@ -39,6 +39,15 @@ export async function makeKeyring(passwords: readonly [string, ...string[]], sal
     deriveKey(passwords[0], salt),
     ...passwords.slice(1).map((password) => deriveKey(password, salt)),
   ]);
+  return keyringOf([current, ...older]);
+}
+
+/** A key that nobody else has, at once. What it seals and signs ends with it. */
+export function makePassingKeyring(): Keyring {
+  return keyringOf([keyFrom(randomBytes(MASTER_BYTES))]);
+}
+
+function keyringOf([current, ...older]: readonly [Key, ...Key[]]): Keyring {
   const keys = new Map([current, ...older].map((key) => [key.id, key]));
   return {
     current,
@@ -52,6 +61,10 @@ async function deriveKey(password: string, salt: string): Promise<Key> {
   const master = await new Promise<Buffer>((resolve, reject) => {
     scrypt(password, salt, MASTER_BYTES, SCRYPT, (error, key) => (error ? reject(error) : resolve(key)));
   });
+  return keyFrom(master);
+}
+
+function keyFrom(master: Buffer): Key {
   return {
     id: expand(master, "key id", KEY_ID_BYTES),
     master,

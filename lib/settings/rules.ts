@@ -72,7 +72,8 @@ function refuseWeakSecrets(draft: Draft, env: NodeJS.ProcessEnv): readonly Findi
 }
 
 function requireSecret({ authenticator, tokenizer }: Draft): readonly Finding[] {
-  if (tokenizer.safe_password !== undefined) {
+  // Sessions in memory end with the process, and so may the keys.
+  if (tokenizer.safe_password !== undefined || tokenizer.type === "memory") {
     return [];
   }
   const reason = whySafePassword(authenticator.type, tokenizer);
@@ -157,19 +158,40 @@ function checkFolder({ tokenizer: { type, path } }: Draft): readonly Finding[] {
     : [{ at: ["tokenizer", "path"], message: `found ${quoted(String(path))}: ${reason}` }];
 }
 
-function refuseFolderInCloud({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {
-  if (tokenizer.type !== "local" || tokenizer.cloud === false) {
+function refuseInCloud({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {
+  const { type, cloud } = tokenizer;
+  if ((type !== "local" && type !== "memory") || cloud === false) {
     return [];
   }
-  const reason = tokenizer.cloud === true ? "cloud: true says so" : whyCloud(env);
+  const reason = cloud === true ? "cloud: true says so" : whyCloud(env);
   return reason === undefined
     ? []
-    : [{ at: ["tokenizer", "type"], message: `found local, but this is a cloud installation (${reason}). ${WAY_OUT}` }];
+    : [
+        {
+          at: ["tokenizer", "type"],
+          message: `found ${type}, but this is a cloud installation (${reason}). ${WAYS_OUT[type]}`,
+        },
+      ];
 }
 
-const WAY_OUT =
-  "A folder there does not last, or is not shared by all servers, so sessions would be lost. " +
-  "Use type: redis or dynamodb, or, where the folder does last, put cloud: false beside type.";
+const WAYS_OUT = {
+  local:
+    "A folder there does not last, or is not shared by all servers, so sessions would be lost. " +
+    "Use type: redis or dynamodb, or, where the folder does last, put cloud: false beside type.",
+  memory:
+    "Memory there is each server's own, and ends with it, so sessions would be lost. " +
+    "Use type: redis or dynamodb, or, where tests run there, put cloud: false beside type.",
+};
+
+function refuseMemoryInProduction({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {
+  return tokenizer.type === "memory" && env.NODE_ENV === "production"
+    ? [{ at: ["tokenizer", "type"], message: NOT_IN_PRODUCTION }]
+    : [];
+}
+
+const NOT_IN_PRODUCTION =
+  "found memory, which is for tests and trials: each process has sessions of its own, and each restart ends all of them. " +
+  "That is refused when NODE_ENV is production: use type: local, redis or dynamodb";
 
 function whyCloud(env: NodeJS.ProcessEnv): string | undefined {
   const cloud = findCloud(env);
@@ -180,7 +202,8 @@ const RULES: readonly Rule[] = [
   (draft) => findPlaceholders({ ...draft }),
   requireSecret,
   refuseWeakSecrets,
-  refuseFolderInCloud,
+  refuseMemoryInProduction,
+  refuseInCloud,
   checkFolder,
   checkCookie,
   ({ tokenizer }) => checkRedis(tokenizer),

@@ -14,15 +14,21 @@ export interface AuthenticatorSettings {
 
 /** The section `tokenizer`, key by key as in the file. */
 export interface TokenizerSettings {
-  /** Where sessions are kept. Default `local`: a folder of this machine. */
-  readonly type: "local" | "redis" | "dynamodb" | "module";
+  /**
+   * Where sessions are kept. Default `local`: a folder of this machine. `memory` is for tests and trials: refused with
+   * `NODE_ENV=production`.
+   */
+  readonly type: "local" | "memory" | "redis" | "dynamodb" | "module";
   /** With `type: module`, which needs it: a path (beginning with `.`, or absolute) from the settings file, or a package. */
   readonly module?: string;
-  /** Whether this is a cloud installation, where `type: local` is refused. Default: found out from the environment. */
+  /** Whether this is a cloud installation, where `type: local` and `memory` are refused. Default: found out from the environment. */
   readonly cloud?: boolean;
   /** Minutes without a request after which a session ends; fractions are allowed. Default 20. */
   readonly timeout: number;
-  /** Seals credentials: the first of a list seals, all of them open. Missing: refused where something is to be sealed. */
+  /**
+   * Seals credentials: the first of a list seals, all of them open. Missing: refused where something is to be sealed, but
+   * with `memory`, where the keys, too, are of this process alone.
+   */
   readonly safe_password?: string | readonly string[];
   /** Goes into the keys beside `safe_password`; the same on every server. Default a fixed text. */
   readonly salt: string;
@@ -159,6 +165,7 @@ export interface SettingSchema {
 /** What is read with one type alone, or with some. All other settings are for every type. */
 const SETTINGS_OF: Readonly<Record<TokenizerSettings["type"], readonly (keyof TokenizerSettings)[]>> = {
   local: ["path"],
+  memory: [],
   redis: ["url", "host", "port", "username", "password", "password_file", "database", "prefix", "options"],
   dynamodb: [
     "table",
@@ -268,9 +275,10 @@ const redisOptions: Complete<RedisOptions> = {
 const tokenizer: Complete<TokenizerSettings> = {
   type: {
     description:
-      "Where sessions are kept. local: a folder of this machine; redis: Redis or Valkey; module: a backend of your own",
+      "Where sessions are kept. local: a folder of this machine; memory: for tests; redis: Redis or Valkey; module: a " +
+      "backend of your own",
     type: "string",
-    enum: ["local", "redis", "dynamodb", "module"],
+    enum: ["local", "memory", "redis", "dynamodb", "module"],
     default: "local",
   },
   module: {
@@ -279,7 +287,8 @@ const tokenizer: Complete<TokenizerSettings> = {
     examples: ["./my-backend.js"],
   },
   cloud: {
-    description: "Whether this is a cloud installation, where type: local is refused. Without it: found out",
+    description:
+      "Whether this is a cloud installation, where type: local and memory are refused. Without it: found out",
     type: "boolean",
   },
   timeout: {

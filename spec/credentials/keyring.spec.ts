@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import express from "express";
 import request from "supertest";
-import { makeKeyring } from "../../lib/credentials/keyring.js";
+import { makeKeyring, makePassingKeyring } from "../../lib/credentials/keyring.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
 import { temporaryFolder } from "../support/app.js";
 
@@ -28,6 +28,19 @@ const FROZEN = [
 test.each(FROZEN)("the keys of $password are frozen", async ({ password, salt, ...expected }) => {
   const { current } = await makeKeyring([password], salt);
   expect({ ...current, master: current.master.toString("hex") }).toEqual({ ...expected });
+});
+
+test("keys that pass with the process are there at once, whole, and nobody else's", () => {
+  const [one, other] = [makePassingKeyring(), makePassingKeyring()];
+  expect(one.current).toEqual({ id: expect.any(String), master: expect.any(Buffer), cookieSecret: expect.any(String) });
+  expect(one.current.master).toHaveLength(32);
+  expect(one.find(one.current.id)).toBe(one.current);
+  expect({ ids: one.ids, secrets: one.cookieSecrets }).toEqual({
+    ids: [one.current.id],
+    secrets: [one.current.cookieSecret],
+  });
+  expect(other.find(one.current.id)).toBeUndefined();
+  expect(other.current.cookieSecret).not.toBe(one.current.cookieSecret);
 });
 
 describe("a list of passwords", () => {

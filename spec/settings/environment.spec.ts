@@ -60,7 +60,7 @@ describe("a text that does not fit is a fault of the variable", () => {
     ["TOKENIZER_TIMEOUT", "Infinity", 'found "Infinity"; allowed: a number above 0'],
     ["TOKENIZER_TIMEOUT", " ", 'found " "; allowed: a number above 0'],
     ["TOKENIZER_PORT", "99999", "found 99999; allowed: a whole number from 1 to 65535"],
-    ["TOKENIZER_TYPE", "Redis", 'found "Redis"; allowed: local, redis, dynamodb or module'],
+    ["TOKENIZER_TYPE", "Redis", 'found "Redis"; allowed: local, memory, redis, dynamodb or module'],
     ["TOKENIZER_CLOUD", "1", 'found "1"; allowed: true or false'],
     ["TOKENIZER_SSL", "yes", 'found "yes"; allowed: true or false'],
     ["TOKENIZER_COOKIE_SECURE", "yes", 'found "yes"; allowed: true, false or auto'],

@@ -398,8 +398,13 @@ describe("wrong values", () => {
     ["38", "port: 0", "tokenizer.port", "found 0; allowed: a whole number from 1 to 65535"],
     ["38", "port: 6379.5", "tokenizer.port", "found 6379.5; allowed: a whole number from 1 to 65535"],
     ["38", 'port: "6379"', "tokenizer.port", 'found the text "6379": take the quotes away'],
-    ["39", "type: Redis", "tokenizer.type", 'found the text "Redis"; allowed: local, redis, dynamodb or module'],
-    ["39", "type: 5", "tokenizer.type", "found 5; allowed: local, redis, dynamodb or module"],
+    [
+      "39",
+      "type: Redis",
+      "tokenizer.type",
+      'found the text "Redis"; allowed: local, memory, redis, dynamodb or module',
+    ],
+    ["39", "type: 5", "tokenizer.type", "found 5; allowed: local, memory, redis, dynamodb or module"],
     ["39", "type:", "tokenizer.type", "found nothing (null)"],
     ["", "encrypt: all", "tokenizer.encrypt", 'found the text "all"; allowed: credentials or session'],
     ["", "path: 5", "tokenizer.path", "found 5: quote it; allowed: a text"],
@@ -654,6 +659,40 @@ describe("44 local in a cloud installation", () => {
     ["another execution environment", input.tokenizer, { AWS_EXECUTION_ENV: "CloudShell" }],
   ])("44 %s", (_, tokenizer, env) => {
     expect(loading({ tokenizer }, env).error).toBeUndefined();
+  });
+});
+
+describe("type: memory", () => {
+  const memory = (more: object = {}) => ({ tokenizer: { type: "memory", ...more } as const });
+
+  test("needs nothing else, not even a safe_password", () => {
+    expect(loading(memory()).error).toBeUndefined();
+    expect(loading(memory(), { NODE_ENV: "test" }).error).toBeUndefined();
+    expect(loading(memory({ encrypt: "session" })).error).toBeUndefined();
+  });
+
+  test.each([
+    ["by itself", {}],
+    ["with all that production asks for elsewhere", { safe_password: GOOD_PASSWORD, cloud: false }],
+    ["in a cloud, where that is the reason, too", { cloud: true }],
+  ])("is refused when NODE_ENV is production, %s", (_, more) => {
+    const refused = loading(memory(more), { NODE_ENV: "production" });
+    expectOneFault(
+      refused,
+      "tokenizer.type",
+      "each process has sessions of its own, and each restart ends all of them",
+    );
+    expectOneFault(
+      refused,
+      "tokenizer.type",
+      "refused when NODE_ENV is production: use type: local, redis or dynamodb",
+    );
+  });
+
+  test("is refused in a cloud, as local is, with a reason of its own", () => {
+    const refused = loading(memory(), { K_SERVICE: "s" });
+    expectOneFault(refused, "tokenizer.type", "Memory there is each server's own, and ends with it");
+    expect(loading(memory({ cloud: false }), { K_SERVICE: "s" }).error).toBeUndefined();
   });
 });
 
