@@ -102,6 +102,13 @@ export function storeTimedOut(milliseconds: number): TokenizerError {
   return new TokenizerError("STORE_TIMEOUT", `The session store did not answer within ${milliseconds / 1000} seconds.`);
 }
 
+/** What was given to `tokenizer()` beside the settings cannot be used. */
+export function givenAmiss(path: string, message: string): TokenizerError {
+  return new TokenizerError("SETTINGS_INVALID", `${path}, given to tokenizer(), ${message}.`, {
+    faults: [{ path, message }],
+  });
+}
+
 export function storeClosed(): TokenizerError {
   return new TokenizerError("STORE_CLOSED", "The session store was closed.");
 }

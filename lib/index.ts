@@ -2,7 +2,14 @@
 import "./request.js";
 
 export type { Backend, BackendContext, BackendFactory, Entry, Expected, StoredRecord } from "./backends/backend.js";
-export type { BackendsInCode, RedisCredentials, RedisInCode } from "./backends/open.js";
+export type {
+  BackendsInCode,
+  DynamodbClient,
+  DynamodbInCode,
+  RedisClient,
+  RedisCredentials,
+  RedisInCode,
+} from "./backends/open.js";
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
 export type { TokenizerEvent, TokenizerEvents } from "./events.js";
 export type { Health } from "./health.js";

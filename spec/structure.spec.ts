@@ -60,7 +60,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   "backends/backend.ts": { values: [], types: ["awaitable.ts"], why: "the contract that others build on" },
   "backends/clock.ts": { values: [], types: [], why: "two numbers compared, for whichever backend knows the time" },
   "backends/open.ts": {
-    values: ["backends"],
+    values: ["backends", "errors.ts"],
     types: ["settings"],
     why: "from the settings, with the file that a module's path starts from, to the backend",
   },

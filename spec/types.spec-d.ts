@@ -1,4 +1,5 @@
 /** The types that applications see. Nothing here runs: `npm run types` compiles it, and that is the check. */
+import { DynamoDB, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import express, { type RequestHandler } from "express";
 import {
   type Health,
@@ -9,6 +10,7 @@ import {
   tokenizer,
   type UserSession,
 } from "express-tokenizer";
+import { createClient, createClientPool, createCluster, createSentinel } from "redis";
 
 // What an application declares for more than a name and a password, and for its own session data. Optional only because
 // it holds for all of our sources at once; spec/package.spec.ts compiles the README's, which is not.
@@ -102,6 +104,17 @@ tokenizer("settings.yml", { log: console, clock: Date });
 tokenizer("settings.yml", { clock: () => 0 });
 tokenizer("settings.yml", { redis: { credentials: async () => ({ username: "app", password: "…" }) } });
 tokenizer("settings.yml", { redis: { credentials: () => ({ password: "…" }) } });
+tokenizer("settings.yml", { redis: { client: createClient() } });
+tokenizer("settings.yml", { redis: { client: createClient({ RESP: 2 }) } });
+tokenizer("settings.yml", { redis: { client: createCluster({ rootNodes: [] }) } });
+tokenizer("settings.yml", { redis: { client: createSentinel({ name: "mymaster", sentinelRootNodes: [] }) } });
+tokenizer("settings.yml", { redis: { client: createClientPool() } });
+// @ts-expect-error As those of ioredis are: it has no isOpen.
+tokenizer("settings.yml", { redis: { client: { status: "ready", sendCommand: async () => "" } } });
+tokenizer("settings.yml", { dynamodb: { client: new DynamoDBClient() } });
+tokenizer("settings.yml", { dynamodb: { client: new DynamoDB({ region: "us-east-1" }) } });
+// @ts-expect-error Options of one.
+tokenizer("settings.yml", { dynamodb: { client: { region: "us-east-1" } } });
 // @ts-expect-error A password that is missing.
 tokenizer("settings.yml", { redis: { credentials: () => ({ username: "app" }) } });
 

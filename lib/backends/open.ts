@@ -1,21 +1,30 @@
 /** From the settings to the backend that they name. */
 import { dirname } from "node:path";
+import { givenAmiss } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
+import type { TokenizerSettings } from "../settings/settings.js";
 import type { Backend, BackendContext } from "./backend.js";
 import { DynamodbBackend } from "./dynamodb/backend.js";
+import type { DynamodbClient, DynamodbInCode } from "./dynamodb/given-client.js";
 import { LocalBackend } from "./local/backend.js";
 import { MemoryBackend } from "./memory/backend.js";
 import { ModuleBackend } from "./module/backend.js";
 import type { ModulePlace } from "./module/factory.js";
 import { RedisBackend } from "./redis/backend.js";
+import type { RedisClient } from "./redis/given-client.js";
 import type { RedisCredentials, RedisInCode } from "./redis/login.js";
 
-export type { RedisCredentials, RedisInCode };
+export type { DynamodbClient, DynamodbInCode, RedisClient, RedisCredentials, RedisInCode };
 
-/** What the application gives in code for its backend; that of others is passed over. */
+/**
+ * What the application gives in code for its backend. That of others is passed over; but where there are clients, one
+ * must be for the type that the settings name, unless that is `memory`, which tests put in its place.
+ */
 export interface BackendsInCode {
   /** With `type: redis`. */
   readonly redis?: RedisInCode | undefined;
+  /** With `type: dynamodb`. */
+  readonly dynamodb?: DynamodbInCode | undefined;
 }
 
 export interface BackendOptions {
@@ -35,6 +44,7 @@ export function makeBackend(
   { inCode, create }: BackendOptions = {},
 ): Backend {
   const { tokenizer: section } = settings;
+  refuseClientOfOther(section.type, inCode);
   switch (section.type) {
     case "local":
       return new LocalBackend({ path: section.path, create }, context);
@@ -43,10 +53,21 @@ export function makeBackend(
     case "redis":
       return new RedisBackend({ ...section, ...inCode?.redis }, context);
     case "dynamodb":
-      return new DynamodbBackend({ ...section, table: section.table ?? "" }, context);
+      return new DynamodbBackend({ ...section, ...inCode?.dynamodb, table: section.table ?? "" }, context);
     case "module":
       return new ModuleBackend({ ...modulePlace(settings), options: { ...section.options } }, context);
   }
+}
+
+/** Somebody who gives a client and leaves out the type would have sessions in a folder. */
+function refuseClientOfOther(type: TokenizerSettings["type"], { redis, dynamodb }: BackendsInCode = {}): void {
+  const given = Object.entries({ redis, dynamodb }).flatMap(([name, { client } = {}]) => (client ? [name] : []));
+  const [name] = given;
+  if (name === undefined || type === "memory" || given.includes(type)) return;
+  throw givenAmiss(
+    `${name}.client`,
+    `is for type: ${name}, and tokenizer.type is ${type}; set the type, or leave out the client`,
+  );
 }
 
 /** With `type: module`: where the module is. */

@@ -5,11 +5,12 @@
  * Only GetItem, PutItem, UpdateItem, DeleteItem and Scan are called. Reads are consistent.
  */
 import type { PutItemCommandInput, ScanCommandOutput } from "@aws-sdk/client-dynamodb";
-import { TokenizerError } from "../../errors.js";
+import { givenAmiss, TokenizerError } from "../../errors.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
 import { clockWarning } from "../clock.js";
 import { type Ask, Conflict, DynamodbConnection, type Item } from "./client.js";
 import { nameOf, notOurs } from "./errors.js";
+import { whyNoClient } from "./given-client.js";
 import type { DynamodbOptions } from "./sdk.js";
 
 /** The value of `written_by`. */
@@ -38,7 +39,10 @@ export class DynamodbBackend implements Backend {
   readonly #connection: DynamodbConnection;
   #hasReported = false;
 
+  /** @throws TokenizerError `SETTINGS_INVALID` for a `client` that cannot be used */
   constructor(options: DynamodbOptions, context: BackendContext) {
+    const reason = options.client && whyNoClient(options.client);
+    if (reason !== undefined) throw givenAmiss("dynamodb.client", reason);
     this.#options = options;
     this.#table = { TableName: options.table };
     this.#context = context;

@@ -3,15 +3,18 @@ import type { DynamoDB, DynamoDBClientConfig } from "@aws-sdk/client-dynamodb";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { TokenizerSettings } from "../../settings/settings.js";
 import type { Connections } from "./connections.js";
-import { findEndpoint, findRegion, isHttpUrl } from "./endpoint.js";
+import { type Endpoint, findEndpoint, findRegion, isHttpUrl } from "./endpoint.js";
 import { noCredentials, noRegion, noUrl, type Place, spacedCredentials, standIn } from "./errors.js";
+import { over } from "./given.js";
+import type { DynamodbInCode } from "./given-client.js";
 
 /** What the settings say about the way there. */
 export interface DynamodbOptions
   extends Pick<
-    TokenizerSettings,
-    "aws_region_name" | "profile_name" | "aws_access_key" | "aws_secret_key" | "aws_session_token" | "endpoint"
-  > {
+      TokenizerSettings,
+      "aws_region_name" | "profile_name" | "aws_access_key" | "aws_secret_key" | "aws_session_token" | "endpoint"
+    >,
+    DynamodbInCode {
   readonly table: string;
 }
 
@@ -47,14 +50,15 @@ export class DynamodbSdk {
   #isClosed = false;
 
   constructor(options: DynamodbOptions, transport: Transport, now: () => number) {
-    this.#options = options;
+    // What the settings say of the way there is not the way of a client that was given.
+    this.#options = options.client ? { client: options.client, table: options.table } : options;
     this.#transport = transport;
     this.#now = now;
   }
 
   /** As far as it is known. */
   get place(): Place {
-    const endpoint = findEndpoint(this.#options, process.env);
+    const endpoint = this.#endpoint();
     const expected = endpoint && isHttpUrl(endpoint.url) ? new URL(endpoint.url).host : undefined;
     return {
       ...this.#options,
@@ -86,7 +90,7 @@ export class DynamodbSdk {
 
   close(): void {
     this.#isClosed = true;
-    this.#client?.destroy();
+    if (!this.#options.client) this.#client?.destroy();
   }
 
   /**
@@ -107,7 +111,8 @@ export class DynamodbSdk {
 
   async #readCredentials(): Promise<void> {
     const client = this.#client;
-    if (!client || this.#now() - this.#renewedAt < RENEWAL_INTERVAL) return;
+    // Those of a client that was given are its own.
+    if (!client || this.#options.client || this.#now() - this.#renewedAt < RENEWAL_INTERVAL) return;
     this.#renewedAt = this.#now();
     const before = await client.config.credentials();
     const after = await client.config.credentials({ forceRefresh: true }).catch((error: unknown) => {
@@ -119,9 +124,12 @@ export class DynamodbSdk {
 
   async #makeClient(): Promise<DynamoDB> {
     const { DynamoDB } = await loadPackage();
-    const endpoint = findEndpoint(this.#options, process.env);
+    const endpoint = this.#endpoint();
     if (endpoint && !isHttpUrl(endpoint.url)) throw noUrl(endpoint.setBy);
-    const client = new DynamoDB(clientConfig(this.#options, this.#transport));
+    const { client: given } = this.#options;
+    const client = given
+      ? over(given, DynamoDB, (command) => this.#watch(command))
+      : new DynamoDB(clientConfig(this.#options, this.#transport));
     this.#region = await client.config.region().catch((error: unknown) => {
       throw noRegion(this.place, findRegion(this.#options, process.env), error);
     });
@@ -129,18 +137,24 @@ export class DynamodbSdk {
       throw noCredentials(error, this.place);
     });
     refuseUnusable(this.place, credentials);
-    this.#watch(client);
-    // It copies what goes in and out of each call, for a logger that there is none of.
-    client.middlewareStack.remove("loggerMiddleware");
+    if (!given) {
+      this.#watch(client);
+      // It copies what goes in and out of each call, for a logger that there is none of.
+      client.middlewareStack.remove("loggerMiddleware");
+    }
     // After the last wait: what was closed meanwhile must not open again.
     if (this.#isClosed) throw storeClosed();
     this.#client = client;
     return client;
   }
 
+  #endpoint(): Endpoint | undefined {
+    return this.#options.client ? undefined : findEndpoint(this.#options, process.env);
+  }
+
   /** Notes which address is asked, and what time it is there. */
-  #watch(client: DynamoDB): void {
-    client.middlewareStack.add(
+  #watch({ middlewareStack }: Pick<DynamoDB, "middlewareStack">): void {
+    middlewareStack.add(
       (next) => async (args) => {
         const { hostname = "", port } = args.request as { readonly hostname?: string; readonly port?: number };
         this.#asked = port === undefined ? hostname : `${hostname}:${port}`;

@@ -15,14 +15,14 @@ import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../
 import { parseAddress } from "./address.js";
 import { clockWarnings } from "./clock.js";
 import { ClusterServers } from "./cluster.js";
-import type { Connection } from "./connection.js";
 import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./errors.js";
 import { evictionWarning } from "./eviction.js";
+import { GivenServers } from "./given.js";
 import { type Login, type LoginOptions, makeLogin } from "./login.js";
 import { RecentKeys } from "./recent-keys.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./record.js";
-import { fixed, SentinelServers, type Servers, SingleServer } from "./servers.js";
+import { fixed, type Owner, SentinelServers, type Servers, SingleServer } from "./servers.js";
 
 export interface RedisBackendOptions extends LoginOptions {
   readonly host: string;
@@ -47,7 +47,7 @@ export class RedisBackend implements Backend {
   #isClosed = false;
   #hasReported = false;
 
-  /** @throws TokenizerError `SETTINGS_INVALID` for `credentials` that cannot be used */
+  /** @throws TokenizerError `SETTINGS_INVALID` for `credentials` or a `client` that cannot be used */
   constructor(options: RedisBackendOptions, context: BackendContext) {
     this.#options = options;
     this.#context = context;
@@ -61,7 +61,7 @@ export class RedisBackend implements Backend {
       await servers.send(key, ["EVALSHA", TRY.sha, "1", key, "0"], giveUpAt);
       await servers.send(key, this.#scan("0", 1), giveUpAt);
       // Needed only while slots move, when it is late to be told that the right is missing.
-      if (this.#options.options?.cluster) await servers.send(key, ["ASKING"], giveUpAt);
+      if (this.#options.options?.cluster && !this.#options.client) await servers.send(key, ["ASKING"], giveUpAt);
       await this.#warnOfServers(servers, giveUpAt);
     };
     await this.#run(tryAll, { atStart: true });
@@ -148,12 +148,12 @@ export class RedisBackend implements Backend {
     );
   }
 
-  #owners(): Promise<readonly Connection[]> {
+  #owners(): Promise<readonly Owner[]> {
     return this.#run((servers, giveUpAt) => servers.owners(giveUpAt));
   }
 
-  async *#pages(connection: Connection): AsyncGenerator<readonly string[]> {
-    let generation: number | undefined;
+  async *#pages(connection: Owner): AsyncGenerator<readonly string[]> {
+    let generation: unknown;
     let cursor = "0";
     do {
       const command = this.#scan(cursor, PAGE);
@@ -200,11 +200,14 @@ export class RedisBackend implements Backend {
         return await work(servers, giveUpAt);
       }
     } catch (error) {
-      throw this.#isClosed ? storeClosed() : explain(error, { atStart });
+      // What the settings say is not what a client that was given goes by.
+      throw this.#isClosed ? storeClosed() : explain(error, { atStart: atStart && !this.#options.client });
     }
   }
 
   #load(): Promise<Servers> {
+    const { client } = this.#options;
+    if (client) this.#servers ??= Promise.resolve(new GivenServers(client, this.#context.timeout));
     this.#servers ??= loadPackage()
       .then((redis) => makeServers(redis, this.#options, this.#login, this.#context.timeout))
       .catch((error) => {

@@ -1,6 +1,6 @@
 /** Whether the clocks of servers differ from ours. */
 import { clockWarning } from "../clock.js";
-import type { Connection } from "./connection.js";
+import type { Owner } from "./servers.js";
 
 /**
  * A warning for each server whose clock is wrong, or ours. Those that may not be asked are passed over.
@@ -8,7 +8,7 @@ import type { Connection } from "./connection.js";
  * @param now milliseconds since 1970
  */
 export async function clockWarnings(
-  connections: Iterable<Connection>,
+  connections: Iterable<Owner>,
   now: () => number,
   giveUpAt: number,
 ): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /** Whether servers drop sessions before they end, to make room for others. */
-import type { Connection } from "./connection.js";
+import type { Owner } from "./servers.js";
 
 /** What a server does when its memory is full. */
 interface Eviction {
@@ -10,10 +10,7 @@ interface Eviction {
 }
 
 /** One warning for all servers whose `maxmemory-policy` is another than `noeviction`. Those that may not be asked are passed over. */
-export async function evictionWarning(
-  connections: Iterable<Connection>,
-  giveUpAt: number,
-): Promise<string | undefined> {
+export async function evictionWarning(connections: Iterable<Owner>, giveUpAt: number): Promise<string | undefined> {
   const asked = [...connections].map((connection) => askOne(connection, giveUpAt).catch(() => undefined));
   const evicting = (await Promise.all(asked)).filter((one) => one !== undefined);
   const worst = evicting.find(({ isLimited }) => isLimited) ?? evicting[0];
@@ -26,7 +23,7 @@ export async function evictionWarning(
 }
 
 /** `undefined` for one that drops nothing, or does not say. */
-async function askOne(connection: Connection, giveUpAt: number): Promise<Eviction | undefined> {
+async function askOne(connection: Owner, giveUpAt: number): Promise<Eviction | undefined> {
   const memory = String(await connection.send(["INFO", "memory"], giveUpAt));
   const policy = /^maxmemory_policy:([\w-]+)/m.exec(memory)?.[1];
   if (policy === undefined || policy === "noeviction") return undefined;

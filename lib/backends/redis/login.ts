@@ -1,7 +1,8 @@
 /** Who signs in to Redis: asked for each connection anew, as passwords and tokens are renewed. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { TokenizerError } from "../../errors.js";
+import { givenAmiss, TokenizerError } from "../../errors.js";
+import { type RedisClient, whyNoClient } from "./given-client.js";
 
 /** What Redis is told by whoever signs in. */
 export interface RedisCredentials {
@@ -17,6 +18,12 @@ export interface RedisInCode {
    * What it throws is told, and answered 503; so is what does not answer in time.
    */
   readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
+  /**
+   * A client of the package redis that you have already, in place of a connection of ours: `createClient()`,
+   * `createCluster()` or `createSentinel()`. You connect and close it; what the settings say of the connection is not
+   * looked at. Calls end within `store_timeout` all the same.
+   */
+  readonly client?: RedisClient | undefined;
 }
 
 export interface LoginOptions extends RedisInCode {
@@ -38,7 +45,13 @@ export interface Login {
  * @throws TokenizerError `SETTINGS_INVALID`
  */
 export function makeLogin(options: LoginOptions): (() => Promise<Login>) | undefined {
-  const { username, password, password_file: file, credentials } = options;
+  const { username, password, password_file: file, credentials, client } = options;
+  if (client !== undefined) {
+    const reason = whyNoClient(client);
+    if (reason !== undefined) throw givenAmiss("redis.client", reason);
+    if (credentials !== undefined) throw misused("stands beside redis.client, which signs in by itself; keep one");
+    return undefined;
+  }
   const name = username === undefined ? {} : { username };
   if (credentials !== undefined) {
     if (typeof credentials !== "function") throw misused("must be a function that answers { username, password }");
@@ -83,9 +96,4 @@ async function passwordIn(file: string): Promise<string> {
   return password;
 }
 
-function misused(message: string): TokenizerError {
-  const fault = { path: "redis.credentials", message };
-  return new TokenizerError("SETTINGS_INVALID", `redis.credentials, given to tokenizer(), ${message}.`, {
-    faults: [fault],
-  });
-}
+const misused = (message: string) => givenAmiss("redis.credentials", message);

@@ -10,8 +10,17 @@ export interface Servers {
   /** Sends a command to where the key is. */
   send(key: string, args: readonly string[], giveUpAt: number): Promise<unknown>;
   /** Who keeps each part of the keys, as it is known this moment. */
-  owners(giveUpAt: number): Promise<readonly Connection[]>;
+  owners(giveUpAt: number): Promise<readonly Owner[]>;
   close(): void;
+}
+
+/** One server, to be asked by itself. */
+export interface Owner {
+  /** `host:port`. */
+  readonly server: string;
+  /** Another one for each server that took the place: what one said of itself means nothing to the next. */
+  readonly generation: unknown;
+  send(args: readonly string[], giveUpAt: number): Promise<unknown>;
 }
 
 /** One server, perhaps one that moves. */
