@@ -15,7 +15,7 @@ export interface AnyClient extends RedisClient {
     readonly url?: string;
     readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string };
   };
-  readonly slots?: readonly { readonly master: Master }[];
+  readonly slots?: readonly ({ readonly master: Master } | undefined)[];
   nodeClient?(master: Master): Promise<AnyClient>;
   getMasterNode?(): { readonly host: string; readonly port: number } | undefined;
   on?(event: "error", listener: (error: Error) => void): unknown;

@@ -15,6 +15,8 @@ const LOOK_INTERVAL = 20;
 /** Commands that were sent and have had no answer in time: behind so many, no more are sent. */
 const MOST_OVERDUE = 1000;
 const CLOSED = "it was closed";
+/** Of a Cluster. */
+const SLOTS = 16_384;
 /** The first word of a refusal of Redis: the package's own errors have none, and its classes may be there twice. */
 const IS_ANSWER = /^[A-Z][A-Z0-9]+(?: |$)/;
 
@@ -47,9 +49,15 @@ export class GivenServers implements Servers {
     const { nodeClient } = this.#client;
     if (!nodeClient) return [this.#owner];
     await this.#untilThere(giveUpAt);
-    const { slots = [] } = this.#client;
-    await this.#insistOnAll(slots, giveUpAt);
-    return slots.map(({ master }) => this.#masterOf(master));
+    const masters = Array.from(this.#client.slots ?? [], (slot) => slot?.master).filter(
+      (master) => master !== undefined,
+    );
+    const [one] = masters;
+    if (!one || masters.length < SLOTS || !(await this.#areAll(masters, one, giveUpAt))) {
+      const text = "The client that was given as redis.client does not know all servers of its Cluster yet. Try again.";
+      throw new TokenizerError("STORE_UNAVAILABLE", text);
+    }
+    return masters.map((master) => this.#masterOf(master));
   }
 
   /** Takes away what was attached to the client, no more: it is not ours. */
@@ -155,15 +163,11 @@ export class GivenServers implements Servers {
   }
 
   /** The package asks for a Cluster's map when a command was misplaced, and not before. */
-  async #insistOnAll(slots: readonly { readonly master: Master }[], giveUpAt: number): Promise<void> {
-    const [one] = slots;
-    if (!one) return;
-    const answer = await this.#masterOf(one.master).send(["CLUSTER", "SLOTS"], giveUpAt);
-    const ids = new Set(slots.map(({ master }) => master.id));
+  async #areAll(masters: readonly Master[], asked: Master, giveUpAt: number): Promise<boolean> {
+    const answer = await this.#masterOf(asked).send(["CLUSTER", "SLOTS"], giveUpAt);
+    const ids = new Set(masters.map(({ id }) => id));
     const isKnown = (range: unknown) => Array.isArray(range) && Array.isArray(range[2]) && ids.has(String(range[2][2]));
-    if (Array.isArray(answer) && answer.every(isKnown)) return;
-    const text = "The client that was given as redis.client does not know all servers of its Cluster yet. Try again.";
-    throw new TokenizerError("STORE_UNAVAILABLE", text);
+    return Array.isArray(answer) && answer.every(isKnown);
   }
 }
 

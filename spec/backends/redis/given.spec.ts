@@ -299,6 +299,20 @@ withRedis("a Cluster of three masters", () => {
     expect(found.sort()).toEqual(keys.sort());
   });
 
+  test.each([
+    ["a slot that nobody keeps", (slots: readonly unknown[]) => slots.map((slot, n) => (n === 5 ? undefined : slot))],
+    ["a server that joined since", (slots: readonly unknown[]) => slots.map(() => slots[0])],
+  ])("a client that does not know of %s lists nothing rather than a part", async (_, change) => {
+    const client = await connect();
+    const value = change(client.slots);
+    const { backend } = makeBackend({ client: Object.create(client, { slots: { value } }) as RedisClient });
+    await backend.open();
+    expect(await failureOf(backend.entries().next())).toEqual({
+      code: "STORE_UNAVAILABLE",
+      message: "The client that was given as redis.client does not know all servers of its Cluster yet. Try again.",
+    });
+  });
+
   test("a client of one of its servers is refused, saying what to make", async () => {
     const clients = await Promise.all(servers.map((server) => clientTo(server).connect()));
     const told = await Promise.all(
