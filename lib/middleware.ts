@@ -12,6 +12,7 @@ import type { SessionEngine } from "./session/engine.js";
 import type { Lifetime } from "./session/lifetime.js";
 import { loadSession } from "./session/load.js";
 import { Place } from "./session/place.js";
+import type { RequestAttributes } from "./session/request-attributes.js";
 import { RequestSession } from "./session/request-session.js";
 import { Serving } from "./session/serving.js";
 import { signIn, signOut } from "./session/sign-in.js";
@@ -26,13 +27,15 @@ export interface MiddlewareParts {
   readonly engine: SessionEngine;
   readonly lifetime: Lifetime;
   readonly keyring: Keyring | undefined;
+  /** Where the application says the cookie's attributes for each request. */
+  readonly byRequest: RequestAttributes | undefined;
   readonly now: () => number;
   readonly warn: (message: string) => void;
 }
 
 export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
-  const { settings, store, engine, lifetime, keyring, now, warn } = parts;
-  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), { now, warn });
+  const { settings, store, engine, lifetime, keyring, byRequest, now, warn } = parts;
+  const cookie = new SessionCookie(settings.tokenizer.cookie, secretsOf(settings, keyring), { now, warn, byRequest });
   const caching = new Caching(warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
@@ -50,6 +53,12 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     if (other) warnOfSameName(other.by.cookieName);
     // Of equals the later one is nearer to the handler.
     if (other && depth < other.by.depth) return next();
+    try {
+      // Before anything has happened, rather than when an answer goes out.
+      byRequest?.of(req);
+    } catch (error) {
+      return refuse(error, next);
+    }
     warnOfProxy(req);
     watchSession(req);
     const serving = unwatched(req, () => Serving.begin(req, { owner: store, depth, cookieName }));

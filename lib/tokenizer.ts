@@ -1,6 +1,5 @@
 /** Settings in, middleware out: makes the parts and joins them. */
-import type { RequestHandler } from "express";
-import type { CookieOptions } from "express-session";
+import type { Request, RequestHandler } from "express";
 import { type BackendOptions, type BackendsInCode, makeBackend } from "./backends/open.js";
 import { type Keyring, makeKeyring, makePassingKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
@@ -10,10 +9,12 @@ import { makeMiddleware } from "./middleware.js";
 import { assemble } from "./session/assembly.js";
 import { cookieMark } from "./session/cookie-mark.js";
 import { RecordCodec } from "./session/record.js";
+import { RequestAttributes, shownAttributes } from "./session/request-attributes.js";
 import type { TokenStore } from "./session/store.js";
 import type { KeyIds } from "./session/users/user-record.js";
 import type { Users } from "./session/users/users.js";
 import { type LoadedSettings, loadSettings } from "./settings/load.js";
+import { checkedCookie, type RequestCookie } from "./settings/request-cookie.js";
 import type { Settings, SettingsInput } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
 
@@ -25,6 +26,12 @@ export interface TokenizerOptions extends BackendsInCode {
    * from the moment that it takes its place.
    */
   readonly clock?: (() => number) | { now(): number };
+  /**
+   * Attributes of the session's cookie for this request, over those of the settings: a tenant's `domain`, say. Called once
+   * a request, before its session is loaded. What it throws goes to `next(error)`; so does a wrong answer, as a
+   * `TokenizerError` with code `SETTINGS_INVALID`.
+   */
+  readonly cookie?: (req: Request) => RequestCookie | undefined;
 }
 
 /** The middleware, and what belongs to it. */
@@ -61,7 +68,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   const warn = (message: string) => log.warn(`express-tokenizer: ${message}`);
   const settings = loadSettings(source, { log: { warn } });
   warnOfDebugOutput(warn);
-  return makeTokenizer(settings, { now: nowOf(clock), warn, inCode: options }).sessions;
+  return makeTokenizer(settings, { now: nowOf(clock), warn, inCode: options, cookie: options.cookie }).sessions;
 }
 
 /** Fake timers put another `Date` in the global place, so that is where it is looked up, at each call. */
@@ -71,8 +78,9 @@ function nowOf(clock: TokenizerOptions["clock"]): () => number {
 }
 
 /** The same from settings that are loaded already, with the parts that the command line works with. */
-export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, create }: Surroundings) {
+export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, create, cookie }: Surroundings) {
   const { tokenizer: section } = settings;
+  const byRequest = cookie && new RequestAttributes(checkedCookie(section.cookie, cookie));
   const storeTimeout = section.store_timeout * SECOND;
   const backend = makeBackend(settings, { now, timeout: storeTimeout, warn }, { inCode, create });
   const installation = deriveKeys(settings);
@@ -88,15 +96,16 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
     storeTimeout,
     maxSessionBytes: section.max_session_kb * KILOBYTE,
     limit: section.sessions_per_user,
-    cookie: cookieOptions(settings),
+    cookie: shownAttributes(section.cookie),
     cookieMark: cookieMark(section.cookie),
+    byRequest,
     now,
     warn,
   });
 
   let serve: RequestHandler | undefined;
   const made = installation.then(({ keyring }) => {
-    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, now, warn });
+    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, byRequest, now, warn });
     return serve;
   });
   const ready = Promise.all([
@@ -133,6 +142,7 @@ interface Surroundings extends BackendOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly warn: (message: string) => void;
+  readonly cookie?: TokenizerOptions["cookie"];
 }
 
 /**
@@ -157,11 +167,6 @@ interface Installation {
   /** Missing without a `safe_password`. */
   readonly keyring: Keyring | undefined;
   readonly ids: KeyIds;
-}
-
-function cookieOptions({ tokenizer: { cookie } }: Settings): CookieOptions {
-  const { secure, same_site, path, domain } = cookie;
-  return { httpOnly: true, secure, sameSite: same_site, path, ...(domain === undefined ? {} : { domain }) };
 }
 
 async function prune(store: TokenStore, warn: (message: string) => void): Promise<void> {

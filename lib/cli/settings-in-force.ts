@@ -16,8 +16,10 @@ export interface Row {
 export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv): readonly Row[] {
   const { authenticator, tokenizer, file } = settings;
   const { absolute_timeout: absolute } = tokenizer;
-  const { name, secure, same_site, path, domain, secret } = tokenizer.cookie;
-  const cookie = `${name}; secure: ${secure}, same_site: ${same_site}, path: ${path}${domain ? `, domain: ${domain}` : ""}`;
+  const { name, secret, ...attributes } = tokenizer.cookie;
+  const { secure, same_site, path, domain, partitioned, priority } = attributes;
+  const shown = Object.entries({ secure, same_site, path, domain, partitioned, priority });
+  const cookie = shown.flatMap(([key, value]) => (value === undefined ? [] : `${key}: ${value}`)).join(", ");
   return [
     row("file", file),
     row("type", tokenizer.type),
@@ -32,7 +34,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("max_session_kb", tokenizer.max_session_kb, `${tokenizer.max_session_kb} KB`),
     row("touch_interval", tokenizer.touch_interval, counted(tokenizer.touch_interval, "second")),
     row("store_timeout", tokenizer.store_timeout, counted(tokenizer.store_timeout, "second")),
-    row("cookie", { name, secure, same_site, path, domain: domain ?? null }, cookie),
+    row("cookie", { name, domain: null, ...attributes }, `${name}; ${cookie}`),
     secretRow("cookie.secret", secret, "not set: derived from safe_password"),
   ];
 }

@@ -7,6 +7,7 @@ import { Lifetime, type LifetimeOptions } from "./lifetime.js";
 import { SessionListing } from "./listing.js";
 import type { SessionKeys } from "./loader.js";
 import { Operations } from "./operations.js";
+import type { RequestAttributes } from "./request-attributes.js";
 import { TokenStore } from "./store.js";
 import { ListedSessions } from "./users/listed-sessions.js";
 import { Revocation } from "./users/revocation.js";
@@ -29,13 +30,15 @@ export interface AssemblyOptions extends LifetimeOptions {
   readonly cookie: CookieOptions;
   /** Of the attributes that cookies are sent with now (`cookieMark`). */
   readonly cookieMark?: string | undefined;
+  /** Where the application says them for each request. */
+  readonly byRequest?: RequestAttributes | undefined;
   readonly warn: (message: string) => void;
 }
 
 export type Assembly = ReturnType<typeof assemble>;
 
 export function assemble(options: AssemblyOptions) {
-  const { backend, keys, storeTimeout, maxSessionBytes, limit, cookie, cookieMark, warn, ...life } = options;
+  const { backend, keys, storeTimeout, maxSessionBytes, limit, cookie, cookieMark, byRequest, warn, ...life } = options;
   const operations = new Operations(storeTimeout);
   const lifetime = new Lifetime(life);
   const keyIds = keys.then(({ ids }) => ids);
@@ -51,8 +54,8 @@ export function assemble(options: AssemblyOptions) {
     nextTick(() => store.emit(event, { session }));
   };
   const parts = { backend, operations, keys, lifetime, users: index };
-  const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, notify, warn });
-  const store: TokenStore = TokenStore.over({ engine, listing, cookie, warn });
+  const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, byRequest, notify, warn });
+  const store: TokenStore = TokenStore.over({ engine, listing, cookie, byRequest, warn });
   const users = Users.over({ index, revocation, operations, lifetime });
   return { engine, store, users, listing, lifetime, operations };
 }

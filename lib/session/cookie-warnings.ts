@@ -2,6 +2,7 @@
 import type { Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
 import { quoted } from "../visible.js";
+import type { CookieAttributes } from "./cookie-mark.js";
 import { Place } from "./place.js";
 
 /** Names that browsers take from secure cookies alone (draft-ietf-httpbis-rfc6265bis). */
@@ -46,8 +47,8 @@ export class CookieWarnings {
   }
 
   /** A cookie that is sent, but that browsers will not keep. */
-  sent(req: Request, isSecure: boolean): void {
-    const { name, same_site, domain, path } = this.#settings;
+  sent(req: Request, isSecure: boolean, { same_site, domain, path }: CookieAttributes = this.#settings): void {
+    const { name } = this.#settings;
     const dropped = "a request came without TLS: browsers drop its session's cookie, which is not Secure.";
     if (!isSecure && same_site === "none") {
       this.#once(`tokenizer.cookie.same_site is none, but ${dropped} ${TLS_ADVICE} use same_site: lax.`);
@@ -58,7 +59,8 @@ export class CookieWarnings {
     // Over HTTP/2 there is no Host, and Express knows of none.
     const host: string | undefined = req.hostname;
     if (domain !== undefined && host !== undefined && !isOf(domain, host)) this.#otherHost(domain, host);
-    if (!this.#isPathChanged && !this.#place.isSentThere(req)) {
+    // A path that the application says for a request, it says for that path.
+    if (path === this.#settings.path && !this.#isPathChanged && !this.#place.isSentThere(req)) {
       this.#once(
         `tokenizer.cookie.path is ${path}, but a request for another path has a session: browsers send its cookie back ` +
           `below ${path} alone, capitals and all. That is right behind a proxy that takes ${path} off; else mount the ` +

@@ -4,8 +4,11 @@ import { sign, unsign } from "cookie-signature";
 import type { CookieOptions, Request, Response } from "express";
 import type { CookieSettings } from "../settings/settings.js";
 import { mayBeShared } from "./caching.js";
+import { completePartitioned, otherForms } from "./cookie-forms.js";
+import type { CookieAttributes } from "./cookie-mark.js";
 import { CookieWarnings } from "./cookie-warnings.js";
 import { type Arrival, Overtaken } from "./overtaken.js";
+import type { RequestAttributes } from "./request-attributes.js";
 
 /** Marks a signed value. The format is express-session's, so that cookies outlive a change of middleware. */
 const SIGNED = "s:";
@@ -33,12 +36,20 @@ export interface Found extends Brought {
   readonly isUnreadable: boolean;
 }
 
+export interface SessionCookieOptions {
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+  /** Where the application says the attributes. */
+  readonly byRequest: RequestAttributes | undefined;
+}
+
 /**
  * A browser-session cookie. It has no Max-Age and never rolls, or a slow answer would set a dead cookie
  * over a new one: how long a session lives is the store's business.
  */
 export class SessionCookie {
   readonly #settings: CookieSettings;
+  readonly #byRequest: RequestAttributes | undefined;
   readonly #secrets: readonly [string, ...string[]];
   readonly #warnings: CookieWarnings;
   readonly #overtaken: Overtaken;
@@ -47,9 +58,10 @@ export class SessionCookie {
   constructor(
     settings: CookieSettings,
     secrets: readonly [string, ...string[]],
-    { now, warn }: { readonly now: () => number; readonly warn: (message: string) => void },
+    { now, warn, byRequest }: SessionCookieOptions,
   ) {
     this.#settings = settings;
+    this.#byRequest = byRequest;
     this.#secrets = secrets;
     this.#warnings = new CookieWarnings(settings, warn);
     this.#overtaken = new Overtaken(now);
@@ -77,7 +89,7 @@ export class SessionCookie {
     if (!this.#set(req, res, sessionId)) return;
     this.#overtaken.change(found.ids, found);
     if (!isSaved) this.#overtaken.announceEarly(sessionId);
-    if (found.areSeveral) this.#forgetHostOnly(req, res, found);
+    if (found.areSeveral) this.#forgetOthers(req, res, found);
   }
 
   /** Takes the cookie of a session that is over back from the browser. */
@@ -87,8 +99,8 @@ export class SessionCookie {
       return;
     }
     this.#overtaken.change(found.ids, found);
-    res.clearCookie(this.#settings.name, this.#attributes(req));
-    if (found.areSeveral || found.live === undefined) this.#forgetHostOnly(req, res, found);
+    this.#clear(res, this.#attributes(req));
+    if (found.areSeveral || found.live === undefined) this.#forgetOthers(req, res, found);
   }
 
   /**
@@ -96,7 +108,7 @@ export class SessionCookie {
    * under way now then do not.
    */
   mayRenew(req: Request, res: Response, found: Found): boolean {
-    const isRefused = this.#settings.secure === true && !req.secure;
+    const isRefused = this.#of(req).secure === true && !req.secure;
     if (found.live === undefined || !isExpress(res) || isRefused || !this.#mayTidy(res, found)) return false;
     this.#overtaken.change([found.live], found);
     return true;
@@ -113,15 +125,15 @@ export class SessionCookie {
     if ((isFine && !isRenewed) || !this.#mayTidy(res, found)) return;
     if (isRenewed || (live !== undefined && this.#isSignedWithOlderSecret(req, live))) {
       const isSent = live !== undefined && this.#set(req, res, live);
-      if (isSent && isRenewed) this.#forgetHostOnly(req, res, found);
+      if (isSent && isRenewed) this.#forgetOthers(req, res, found);
       return;
     }
     // A server that lacks a key must not sign everybody out for good.
     const isOver = ids[0] !== live && !isUnreadable;
     if (!isOver || !isExpress(res) || !mayTakeBack(req, res)) return;
     if (live === undefined) this.clear(req, res, found);
-    // The live one was sent with the domain that there is now: without one it is not the live one.
-    else if (!isOld) this.#forgetHostOnly(req, res, found);
+    // The live one was sent with the domain and the partition that there are now: in another form it is not the live one.
+    else if (!isOld) this.#forgetOthers(req, res, found);
   }
 
   /** To be called with what the application has put into an answer, before the session's cookie is added. */
@@ -149,32 +161,50 @@ export class SessionCookie {
   }
 
   #set(req: Request, res: Response, sessionId: string): boolean {
-    const { name, secure } = this.#settings;
     const attributes = this.#attributes(req);
     if (!isExpress(res)) this.#warnings.notExpress();
-    else if (secure === true && !req.secure) this.#warnings.notSent();
+    else if (this.#of(req).secure === true && !req.secure) this.#warnings.notSent();
     else {
-      this.#warnings.sent(req, attributes.secure === true);
-      res.cookie(name, this.#valueOf(sessionId), attributes);
+      this.#warnings.sent(req, attributes.secure === true, this.#of(req));
+      res.cookie(this.#settings.name, this.#valueOf(sessionId), attributes);
+      if (attributes.partitioned) completePartitioned(res);
       return true;
     }
     return false;
   }
 
-  /** A cookie from before there was a `domain` is another one for the browser. No new session is in it. */
-  #forgetHostOnly(req: Request, res: Response, { areMixed }: Brought): void {
-    const { domain, ...attributes } = this.#attributes(req);
-    if (domain !== undefined && !areMixed) res.clearCookie(this.#settings.name, attributes);
+  #clear(res: Response, attributes: CookieOptions): void {
+    res.clearCookie(this.#settings.name, attributes);
+    if (attributes.partitioned) completePartitioned(res);
+  }
+
+  /** A cookie from before a change of `domain` or `partitioned` is another one for the browser. No new session is in it. */
+  #forgetOthers(req: Request, res: Response, { areMixed }: Brought): void {
+    if (areMixed) return;
+    const isPartitionKnown = this.#of(req).partitioned !== undefined;
+    for (const form of otherForms(this.#attributes(req), isPartitionKnown)) this.#clear(res, form);
   }
 
   #valueOf(sessionId: string): string {
     return `${SIGNED}${sign(sessionId, this.#secrets[0])}`;
   }
 
+  #of(req: Request): CookieAttributes {
+    return this.#byRequest?.of(req) ?? this.#settings;
+  }
+
   #attributes(req: Request): CookieOptions {
-    const { secure, same_site, path, domain } = this.#settings;
-    const attributes = { httpOnly: true, sameSite: same_site, secure: secure === "auto" ? req.secure : secure, path };
-    return domain === undefined ? attributes : { ...attributes, domain };
+    const { secure, same_site, path, domain, partitioned, priority } = this.#of(req);
+    const attributes: CookieOptions = {
+      httpOnly: true,
+      sameSite: same_site,
+      secure: secure === "auto" ? req.secure : secure,
+      path,
+    };
+    if (domain !== undefined) attributes.domain = domain;
+    if (partitioned) attributes.partitioned = true;
+    if (priority !== undefined) attributes.priority = priority;
+    return attributes;
   }
 }
 

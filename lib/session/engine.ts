@@ -11,6 +11,7 @@ import { type LoadedSession, type SessionKeys, SessionLoader } from "./loader.js
 import type { Operations } from "./operations.js";
 import type { Shared } from "./queue.js";
 import { inspectHead, type RecordHead } from "./record.js";
+import type { RequestAttributes } from "./request-attributes.js";
 import { Signing } from "./signing.js";
 import {
   firstExpected,
@@ -43,6 +44,8 @@ export interface EngineOptions {
   readonly users: UserIndex;
   /** Of the attributes that cookies are sent with now (`cookieMark`). */
   readonly cookieMark: string | undefined;
+  /** Where the application says them for each request. */
+  readonly byRequest: RequestAttributes | undefined;
   /** `session` is the beginning of the hashed id, as in the log. */
   readonly notify: (event: StoreEvent, session: string) => void;
   readonly warn: (message: string) => void;
@@ -123,7 +126,7 @@ export class SessionEngine {
   /** Whether the cookie of a session was sent with other attributes than now. */
   hasOldCookie(session: object): boolean {
     const snapshot = this.snapshotOf(session);
-    return snapshot?.isGone === false && snapshot.head.cookie !== this.#options.cookieMark;
+    return snapshot?.isGone === false && snapshot.head.cookie !== this.#cookieMarkOf(session);
   }
 
   /** The cookie is sent again with the answer that the next save is for, which says so in the record. */
@@ -193,6 +196,11 @@ export class SessionEngine {
     });
   }
 
+  #cookieMarkOf(session: object): string | undefined {
+    const { byRequest, cookieMark } = this.#options;
+    return byRequest ? byRequest.markOf(session) : cookieMark;
+  }
+
   #stateOf(session: object): SessionState {
     return stateOf(session, this.#options.lifetime.now);
   }
@@ -226,7 +234,7 @@ export class SessionEngine {
     const isOther = state.username !== snapshot?.username;
     const isCookieNew = snapshot ? this.#renewingCookie.has(session) : isSession(session);
     const sameCookie = this.#headOf(state, snapshot, isOther, ids);
-    const head = isCookieNew ? withCookieMark(sameCookie, this.#options.cookieMark) : sameCookie;
+    const head = isCookieNew ? withCookieMark(sameCookie, this.#cookieMarkOf(session)) : sameCookie;
     const save: Save = { ...turn, codec, sid, snapshot, state, head, expected: firstExpected(snapshot, session) };
     const user = isOther ? userOf(state.username) : undefined;
     try {

@@ -11,6 +11,7 @@ import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
 import type { LoadedSession } from "./loader.js";
 import { Removals } from "./removals.js";
+import { type RequestAttributes, shownAttributes } from "./request-attributes.js";
 import { isTaken } from "./snapshot.js";
 
 /** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
@@ -27,6 +28,8 @@ export interface TokenStoreParts {
   readonly listing: SessionListing;
   /** What `req.session.cookie` shows for a session loaded. */
   readonly cookie: CookieOptions;
+  /** Where the application says it for each request. */
+  readonly byRequest: RequestAttributes | undefined;
   readonly warn: (message: string) => void;
 }
 
@@ -126,10 +129,11 @@ export class TokenStore extends ExpressStore {
 
   /** Makes the session object; what is known of the loaded data is known of it. */
   override createSession(req: Request, data: SessionData): Session & SessionData {
-    const { engine } = this.#parts;
+    const { engine, byRequest } = this.#parts;
     const snapshot = engine.snapshotOf(data);
     const created = super.createSession(req, data);
     keepAllKeys(created, data);
+    if (byRequest) Object.assign(created.cookie, shownAttributes(byRequest.of(req)));
     if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
     if (snapshot) engine.remember(created, snapshot);
     return created;

@@ -132,10 +132,14 @@ function checkEndpoint({ tokenizer }: Draft): readonly Finding[] {
 /** What browsers ask of cookies with such names (draft-ietf-httpbis-rfc6265bis). `HttpOnly`, for `__Http-`, all of ours are. */
 const COOKIE_PREFIX = /^__(?:Host-Http|Host|Http|Secure)-/i;
 
-function checkCookie({ tokenizer }: Draft): readonly Finding[] {
-  const { name, secure, same_site: sameSite, domain, path } = sectionOf(tokenizer.cookie);
+/** What must stand together in the section `cookie`. */
+export function checkCookie(cookie: Section): readonly Finding[] {
+  const { name, secure, same_site: sameSite, domain, path, partitioned } = cookie;
   if (sameSite === "none" && secure === false) {
     return [cookieKey("same_site", "none needs a secure cookie: browsers drop it with secure: false")];
+  }
+  if (partitioned === true && sameSite !== "none") {
+    return [cookieKey("partitioned", "is for pages that other sites embed, which needs same_site: none beside it")];
   }
   const prefix = typeof name === "string" ? COOKIE_PREFIX.exec(name)?.[0] : undefined;
   if (prefix !== undefined && secure === false) {
@@ -205,7 +209,7 @@ const RULES: readonly Rule[] = [
   refuseMemoryInProduction,
   refuseInCloud,
   checkFolder,
-  checkCookie,
+  ({ tokenizer }) => checkCookie(sectionOf(tokenizer.cookie)),
   ({ tokenizer }) => checkRedis(tokenizer),
   requireTable,
   checkAwsKeys,

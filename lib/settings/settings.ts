@@ -96,6 +96,13 @@ export interface CookieSettings {
   readonly domain?: string;
   /** The path below which it is sent. Default `/`. */
   readonly path: string;
+  /**
+   * Whether browsers keep it apart for each site whose pages embed yours. Missing: no. `false`: not any more, and the
+   * cookies that were sent with it are taken back.
+   */
+  readonly partitioned?: boolean;
+  /** Which cookies Chromium drops first, where a site has too many. Missing: it is not said, which means `medium`. */
+  readonly priority?: "low" | "medium" | "high";
   /** Signs it: the first of a list signs, all are accepted. Missing: derived from `safe_password`. */
   readonly secret?: string | readonly string[];
 }
@@ -216,7 +223,8 @@ function secrets(description: string): SettingSchema {
   };
 }
 
-const cookie: Complete<CookieSettings> = {
+/** The keys of `cookie`. */
+export const cookie: Complete<CookieSettings> = {
   name: {
     description: "Name of the cookie: letters, digits and !#$%&'*+-.^_`|~",
     type: "string",
@@ -245,6 +253,17 @@ const cookie: Complete<CookieSettings> = {
     type: "string",
     pattern: "^/[\\u0020-\\u003A\\u003D-\\u007E]*$",
     default: "/",
+  },
+  partitioned: {
+    description: "Whether browsers keep the cookie apart for each site that embeds yours. Goes with same_site: none",
+    type: "boolean",
+    examples: [true],
+  },
+  priority: {
+    description: "Which cookies Chromium drops first, where a site has too many",
+    type: "string",
+    enum: ["low", "medium", "high"],
+    examples: ["high"],
   },
   secret: secrets(
     "Signs the cookie, a text or a list of them. The first signs, all are accepted; without it, safe_password's key",

@@ -41,6 +41,13 @@ withChromium("in Chromium", () => {
     return startApp({
       settings: { ...settings, path: folder },
       before(express) {
+        // To the browser this host is as good as TLS; a cookie that is always secure wants the application to think so, too.
+        if (settings.cookie?.secure === true) {
+          express.set("trust proxy", 1).use((req, _res, next) => {
+            req.headers["x-forwarded-proto"] = "https";
+            next();
+          });
+        }
         express.get("/favicon.ico", (_req, res) => res.sendStatus(204));
         express.get("/without-session", (_req, res) => res.send("nothing here looks at a cookie"));
         express.use((req, _res, next) => {
@@ -172,6 +179,70 @@ withChromium("in Chromium", () => {
       [`.${DOMAIN}`, "/", "Strict"],
     ]);
     expect(await told(after)).toEqual(ADA);
+  });
+
+  describe("a partitioned cookie, where other sites embed the application", () => {
+    const EMBEDDED = { same_site: "none", secure: true } as const;
+    const PARTITIONED = { cookie: { ...EMBEDDED, partitioned: true } };
+
+    /** Signs in in the frame of a page of that site's, and tells whom the frame has then. */
+    async function inFrameOf(site: string, app: App, isSigningIn: boolean): Promise<unknown> {
+      const frame = `<iframe src="http://${HOST}:${app.port}/app/${isSigningIn ? "form" : "session"}"></iframe>`;
+      const embedder = createServer((_req, res) => res.setHeader("Content-Type", "text/html").end(frame));
+      await new Promise<void>((resolve) => embedder.listen(0, "127.0.0.1", resolve));
+      await page.goto(`http://${site}:${(embedder.address() as AddressInfo).port}/`);
+      const inside = page.frameLocator("iframe");
+      if (isSigningIn) await inside.locator("button").click();
+      const text = (await inside.getByText("values").textContent()) ?? "";
+      embedder.close();
+      return JSON.parse(text).values.username;
+    }
+
+    async function whomItFinds(app: App): Promise<unknown[]> {
+      await visit();
+      const first = await inFrameOf("one.localhost", app, true);
+      const again = await inFrameOf("one.localhost", app, false);
+      return [first, again, await inFrameOf("other.localhost", app, false), await told(app)];
+    }
+
+    test("is kept, and kept apart for each of them", async () => {
+      expect(await whomItFinds(await start(PARTITIONED))).toEqual(["ada", "ada", undefined, NOBODY]);
+    });
+
+    test("one that is not partitioned is one for all of them, or is kept for none: that is the browser's choice", async () => {
+      const found = await whomItFinds(await start({ cookie: EMBEDDED }));
+      const [ofAll, ofNone] = [
+        ["ada", "ada", "ada", ADA],
+        [undefined, undefined, undefined, NOBODY],
+      ];
+      expect([ofAll, ofNone]).toContainEqual(found);
+    });
+
+    test.each<[string, AppOptions["settings"], AppOptions["settings"]]>([
+      ["on", { cookie: EMBEDDED }, PARTITIONED],
+      ["off", PARTITIONED, { cookie: { ...EMBEDDED, partitioned: false } }],
+    ])("leaves one when it is turned %s, which sign-out takes back", async (_, from, to) => {
+      await visit();
+      const before = await start(from);
+      await signIn(before);
+      await before.close();
+      const after = await start(to, before.path);
+      expect(await told(after)).toEqual(ADA);
+      expect(await kept()).toEqual([`${HOST}/`]);
+      expect(await told(after)).toEqual(ADA);
+      await page.evaluate(() => fetch("/app/sign-out", { method: "POST" }));
+      expect(await kept()).toEqual([]);
+    });
+
+    test("of a session that is over is taken back in both forms", async () => {
+      await visit();
+      const before = await start(PARTITIONED);
+      await signIn(before);
+      await before.close();
+      const after = await start({ cookie: { ...EMBEDDED, partitioned: false } });
+      expect(await told(after)).toEqual(ENDED);
+      expect(await kept()).toEqual([]);
+    });
   });
 
   test("behind a proxy that takes the cookie's path off", async () => {

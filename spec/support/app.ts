@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { afterAll } from "@jest/globals";
 import express, { type ErrorRequestHandler, type Express } from "express";
 import express4 from "express4";
+import expressFirst from "express4-first";
 import request, { type Response } from "supertest";
 import type { SettingsInput } from "../../lib/settings/settings.js";
-import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { type Tokenizer, type TokenizerOptions, tokenizer } from "../../lib/tokenizer.js";
 
 export const SAFE_PASSWORD = "a safe password for specs";
 export const MINUTE = 60_000;
@@ -32,8 +33,10 @@ export interface AppOptions {
   readonly settings?: Partial<SettingsInput["tokenizer"]>;
   /** Default: `local`, which keeps credentials. */
   readonly authenticator?: "local" | "openldap" | "ldap" | "microsoft";
-  /** Default: 5. */
-  readonly express?: 4 | 5;
+  /** Default: 5. `4.18` is the oldest release that we go with, 4.18.0. */
+  readonly express?: 4 | 4.18 | 5;
+  /** What the application says of the cookie for each request. */
+  readonly cookie?: TokenizerOptions["cookie"];
   readonly clock?: Clock;
   /** What stands before the sessions: `trust proxy`, a middleware of somebody else's. */
   readonly before?: (app: Express) => void;
@@ -60,6 +63,12 @@ export interface App {
   /** Done by itself after the file's last spec; earlier where a spec starts the application again on the folder. */
   close(): Promise<void>;
 }
+
+const FRAMEWORKS = {
+  4: express4 as unknown as typeof express,
+  4.18: expressFirst as unknown as typeof express,
+  5: express,
+};
 
 const running = new Set<App>();
 const folders = new Set<string>();
@@ -93,9 +102,10 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const errors: unknown[] = [];
   const section = { type: "local", safe_password: SAFE_PASSWORD, store_timeout: 60, ...settings, path } as const;
   const input = { authenticator: { type: authenticator }, tokenizer: section };
-  const sessions = tokenizer(input, { log: { warn: (line) => log.push(line) }, clock });
+  const { cookie } = options;
+  const sessions = tokenizer(input, { log: { warn: (line) => log.push(line) }, clock, ...(cookie && { cookie }) });
 
-  const framework = options.express === 4 ? (express4 as unknown as typeof express) : express;
+  const framework = FRAMEWORKS[options.express ?? 5];
   const app = framework();
   before?.(app);
   app.use(sessions, framework.json({ limit: "1mb" }));

@@ -1,0 +1,69 @@
+/** What an application says of the session's cookie for one request, checked as the settings are. */
+import { Ajv, type ValidateFunction } from "ajv";
+import type { Request } from "express";
+import { TokenizerError } from "../errors.js";
+import { describe, onePerPlace, refuseAll } from "./faults.js";
+import { checkCookie } from "./rules.js";
+import { type CookieSettings, cookie } from "./settings.js";
+
+/**
+ * The attributes of the session's cookie, over those of the settings; nothing: those of the settings. `name` and `secret`
+ * are the installation's.
+ */
+export type RequestCookie = {
+  readonly [Key in keyof Omit<CookieSettings, "name" | "secret">]?: CookieSettings[Key] | undefined;
+};
+
+const NAME = "What the function cookie of tokenizer() answered for a request";
+
+let compiled: ValidateFunction | undefined;
+
+/**
+ * Over the settings, what the application says.
+ *
+ * @returns throws what the application's function throws, and a TokenizerError `SETTINGS_INVALID` where its answer is wrong
+ */
+export function checkedCookie(
+  settings: CookieSettings,
+  ask: (req: Request) => RequestCookie | undefined,
+): (req: Request) => CookieSettings {
+  return (req) => {
+    const said: unknown = ask(req) ?? {};
+    if (typeof said === "object" && said !== null && "then" in said) throw notAtOnce();
+    const document = { tokenizer: { cookie: said } };
+    compiled ??= compile();
+    compiled(document);
+    const faults = (compiled.errors ?? []).flatMap((error) => describe(error, new Map()) ?? []);
+    const merged = { ...settings, ...withoutUndefined(said as RequestCookie) };
+    const findings = onePerPlace(faults.length > 0 ? faults : checkCookie({ ...merged }));
+    if (findings.length > 0) throw refuseAll(findings, { name: NAME, document, variables: new Map() });
+    return merged;
+  };
+}
+
+function compile(): ValidateFunction {
+  const { name: _name, secret: _secret, ...properties } = cookie;
+  const section = { description: "The cookie's attributes, an object", type: "object" };
+  return new Ajv({ allErrors: true, strict: true, verbose: true }).compile({
+    type: "object",
+    properties: {
+      tokenizer: {
+        type: "object",
+        properties: { cookie: { ...section, properties, additionalProperties: false } },
+      },
+    },
+  });
+}
+
+/** What is `undefined` is as if it was not said. */
+function withoutUndefined(said: RequestCookie): Partial<CookieSettings> {
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
+}
+
+function notAtOnce(): TokenizerError {
+  return new TokenizerError(
+    "SETTINGS_INVALID",
+    "The function cookie of tokenizer() answered a promise: look the tenant up in a middleware before the sessions, and " +
+      "let the function answer at once.",
+  );
+}
