@@ -24,7 +24,7 @@ export type TokenizerErrorCode =
   | "SESSION_REVOKED"
   /** A user has more sessions than can be listed: a sign-in is refused. */
   | "TOO_MANY_SESSIONS"
-  /** A call of `sessions.users` was given something else than it takes; the message says what. */
+  /** A call of `sessions.users`, or of `sessions.on`, was given something else than it takes; the message says what. */
   | "ARGUMENT_INVALID"
   /** The middleware is mounted twice, or behind another one that sets `req.session`. */
   | "MOUNTED_TWICE"

@@ -21,7 +21,14 @@ export interface TokenizerEvents {
   /** An unchanged session's expiry was moved. */
   touch: { readonly session: string };
   /** A session was signed in: by `req.signIn`, or because its `username` was set. */
-  "sign-in": { readonly session: string; readonly user: string };
+  "sign-in": {
+    readonly session: string;
+    readonly user: string;
+    /** As `sessions.users.list` shows it (`id`). */
+    readonly handle: string;
+    /** What `req.signIn` was given to call it. */
+    readonly label: string | undefined;
+  };
   /** `req.signOut` ended a session. */
   "sign-out": { readonly session: string; readonly user: string | undefined };
   /** A user's sessions were ended by `sessions.users`; without `user` those of all. */

@@ -13,6 +13,7 @@ export type {
 export { type SettingsFault, TokenizerError, type TokenizerErrorCode } from "./errors.js";
 export type { TokenizerEvent, TokenizerEvents } from "./events.js";
 export type { Health } from "./health.js";
+export type { EndReason, SessionEnd } from "./session/endings.js";
 export type { ListedSession } from "./session/listing.js";
 export { TokenStore, type TokenStoreEvents } from "./session/store.js";
 export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users/users.js";

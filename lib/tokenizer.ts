@@ -8,6 +8,7 @@ import { checkHealth, type Health } from "./health.js";
 import { makeMiddleware } from "./middleware.js";
 import { assemble } from "./session/assembly.js";
 import { cookieMark } from "./session/cookie-mark.js";
+import type { SessionEnd } from "./session/endings.js";
 import { RecordCodec } from "./session/record.js";
 import { RequestAttributes, shownAttributes } from "./session/request-attributes.js";
 import type { TokenStore } from "./session/store.js";
@@ -40,6 +41,17 @@ export interface Tokenizer extends RequestHandler {
   readonly ready: Promise<void>;
   readonly store: TokenStore;
   readonly users: Users;
+  /**
+   * Calls the listener with each event of this process: `ended`, that a user's session was ended. What it throws is an
+   * uncaught exception, as of every emitter of Node. These three answer the tokenizer.
+   *
+   * @throws TokenizerError `ARGUMENT_INVALID` for another event
+   */
+  on(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
+  /** The same, for the next one alone. */
+  once(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
+  /** Calls the listener no more. */
+  off(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
   /** Asks the backend for a record. Never rejects; within `store_timeout`. */
   health(): Promise<Health>;
   /** Finishes what is under way, stops timers, closes the backend. A second call does nothing. */
@@ -87,7 +99,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   const keys = installation.then(({ keyring, ids }) => {
     return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
   });
-  const { store, users, engine, listing, lifetime, operations } = assemble({
+  const { store, users, engine, listing, lifetime, operations, endings } = assemble({
     backend,
     keys,
     timeout: section.timeout * MINUTE,
@@ -124,10 +136,19 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
     if (serve) serve(req, res, next);
     else made.then((middleware) => middleware(req, res, next)).catch(next);
   };
+  const hear = (how: "on" | "once" | "off"): Tokenizer["on"] => {
+    return (event, listener) => {
+      endings.heard(event)[how](event, listener);
+      return sessions;
+    };
+  };
   const sessions: Tokenizer = Object.assign(handler, {
     ready,
     store,
     users,
+    on: hear("on"),
+    once: hear("once"),
+    off: hear("off"),
     health: () => checkHealth(backend, storeTimeout),
     async close() {
       clearInterval(pruning);

@@ -62,7 +62,7 @@ describe("the channels", () => {
     const ada = app.visitor();
     await ada.signIn("ada");
     expect(told.splice(0)).toEqual([
-      ["sign-in", { session: SESSION, user: "ada" }],
+      ["sign-in", { session: SESSION, user: "ada", handle: expect.any(String), label: undefined }],
       ["save", { session: SESSION, milliseconds: TIME }],
     ]);
     await ada.get("/session");

@@ -2,6 +2,7 @@
 import { DynamoDB, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import express, { type RequestHandler } from "express";
 import {
+  type EndReason,
   type Health,
   type ListedSession,
   type SettingsFault,
@@ -44,11 +45,19 @@ is<Promise<void>>()(sessions.ready);
 is<Promise<void>>()(sessions.close());
 is<Promise<Health>>()(sessions.health());
 const _middleware: RequestHandler = sessions;
+sessions.on("ended", ({ handle, user, reason }) => {
+  is<string>()(handle);
+  is<string>()(user);
+  is<EndReason>()(reason);
+});
+// @ts-expect-error There is one event.
+sessions.on("end", () => {});
 
 const app = express();
 app.use(sessions);
 app.get("/", async (req) => {
   is<string | undefined>()(req.session.username);
+  is<string | undefined>()(sessions.users.handle(req));
   is<string | undefined>()(req.session.credentials);
   is<string[] | undefined>()(req.session.aCart);
   // @ts-expect-error Nobody declared that one.

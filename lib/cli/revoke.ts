@@ -133,9 +133,9 @@ function ofId(id: string): Target {
       return session && `End the ${what}${session.user === undefined ? "" : ` of ${visible(session.user)}`}`;
     },
     async end(parts, looked) {
-      if (isKey) return Number(await parts.engine.remove(SESSION_PREFIX + id));
+      if (isKey) return Number(await parts.engine.remove(SESSION_PREFIX + id, "revoked"));
       const session = await find(parts, looked);
-      return Number(session !== undefined && (await parts.engine.remove(SESSION_PREFIX + session.id)));
+      return Number(session !== undefined && (await parts.engine.remove(SESSION_PREFIX + session.id, "revoked")));
     },
     none: `There is no live ${what}. The command sessions lists those there are.`,
     mustBe: true,

@@ -2,6 +2,7 @@
 import type { CookieOptions } from "express-session";
 import type { Backend } from "../backends/backend.js";
 import { nextTick } from "../native.js";
+import { Endings } from "./endings.js";
 import { SessionEngine, type StoreEvent } from "./engine.js";
 import { Lifetime, type LifetimeOptions } from "./lifetime.js";
 import { SessionListing } from "./listing.js";
@@ -44,18 +45,25 @@ export function assemble(options: AssemblyOptions) {
   const keyIds = keys.then(({ ids }) => ids);
   // Whoever needs them gets the rejection.
   keyIds.catch(() => {});
+  const endings = new Endings();
   const records = new UserRecords(backend);
-  const sessions = new ListedSessions({ backend, records, lifetime, storeTimeout, warn });
+  const sessions = new ListedSessions({ backend, records, lifetime, endings, storeTimeout, warn });
   const index = new UserIndex({ records, sessions, lifetime, keyIds, limit, warn });
-  const revocation = new Revocation({ backend, records, sessions, lifetime, keyIds, storeTimeout });
-  const listing = new SessionListing({ backend, operations, keys, lifetime, cookie });
+  const revocation = new Revocation({ backend, records, sessions, lifetime, endings, keyIds, storeTimeout });
+  const listing = new SessionListing({ backend, operations, keys, lifetime, endings, cookie });
   const notify = (event: StoreEvent, session: string) => {
     // Not at once: what a listener throws is no failed save.
     nextTick(() => store.emit(event, { session }));
   };
-  const parts = { backend, operations, keys, lifetime, users: index };
+  const parts = { backend, operations, keys, lifetime, users: index, endings };
   const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, byRequest, notify, warn });
   const store: TokenStore = TokenStore.over({ engine, listing, cookie, byRequest, warn });
-  const users = Users.over({ index, revocation, operations, lifetime });
-  return { engine, store, users, listing, lifetime, operations };
+  const users = Users.over({
+    index,
+    revocation,
+    operations,
+    lifetime,
+    handleOf: (session) => engine.handleOf(session),
+  });
+  return { engine, store, users, listing, lifetime, operations, endings };
 }

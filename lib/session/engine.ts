@@ -6,6 +6,7 @@ import type { Deadline } from "../deadline.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import type { Endings, EndReason } from "./endings.js";
 import type { Lifetime } from "./lifetime.js";
 import { type LoadedSession, type SessionKeys, SessionLoader } from "./loader.js";
 import type { Operations } from "./operations.js";
@@ -42,6 +43,7 @@ export interface EngineOptions {
   readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
+  readonly endings: Endings;
   /** Of the attributes that cookies are sent with now (`cookieMark`). */
   readonly cookieMark: string | undefined;
   /** Where the application says them for each request. */
@@ -118,6 +120,12 @@ export class SessionEngine {
     return this.snapshotOf(session)?.isGone === false;
   }
 
+  /** What its user's list calls the session; nothing where nobody is signed in to it, as far as the store knows. */
+  handleOf(session: object): string | undefined {
+    const snapshot = this.snapshotOf(session);
+    return snapshot?.isGone === false ? snapshot.head.signIn?.handle : undefined;
+  }
+
   /** Lets a new session be saved even when nothing is in it. */
   saveWhenEmpty(session: object): void {
     this.#savedWhenEmpty.add(session);
@@ -188,9 +196,9 @@ export class SessionEngine {
    * @param key that it is stored under
    * @returns whether it was there
    */
-  remove(key: string): Promise<boolean> {
+  remove(key: string, reason: EndReason): Promise<boolean> {
     return this.#options.operations.within(async (deadline) => {
-      const { wasThere, signIn } = await this.#remove(key, deadline);
+      const { wasThere, signIn } = await this.#remove(key, reason, deadline);
       if (signIn) await this.#options.users.leave(signIn, deadline);
       return wasThere;
     });
@@ -230,6 +238,8 @@ export class SessionEngine {
     if (snapshot?.isGone || (snapshot && this.#isSaved(session, snapshot, state))) return;
     if (!snapshot && state.isLetGo) return this.#discard(key);
     const start = performance.now();
+    const { endings, users } = this.#options;
+    const before = snapshot?.head.signIn;
     const { codec, ids } = await this.#options.keys;
     const isOther = state.username !== snapshot?.username;
     const isCookieNew = snapshot ? this.#renewingCookie.has(session) : isSession(session);
@@ -248,11 +258,15 @@ export class SessionEngine {
     } catch (error) {
       // Whatever the application does with this object from here on, nothing of it is written any more.
       const isRevoked = error instanceof TokenizerError && error.code === "SESSION_REVOKED";
-      if (isRevoked) this.remember(session, goneSnapshot(state, head));
+      if (isRevoked) {
+        this.remember(session, goneSnapshot(state, head));
+        endings.tell(before, "revoked");
+      }
       throw error;
     }
-    const before = snapshot?.head.signIn;
-    if (isOther && before) await this.#options.users.leave(before, deadline);
+    if (!isOther || !before) return;
+    endings.tell(before, user === undefined ? "sign-out" : "replaced");
+    await users.leave(before, deadline);
   }
 
   #headOf(state: SessionState, snapshot: Snapshot | undefined, isOther: boolean, [by]: KeyIds): RecordHead {
@@ -269,16 +283,18 @@ export class SessionEngine {
   }
 
   async #removeReplaced(sid: string, deadline: Deadline): Promise<SignIn | undefined> {
-    const { signIn } = await this.#remove(storageKey(sid), deadline);
+    const { signIn } = await this.#remove(storageKey(sid), "replaced", deadline);
     return signIn;
   }
 
-  async #remove(key: string, deadline: Deadline): Promise<{ wasThere: boolean; signIn: SignIn | undefined }> {
-    const { backend, operations } = this.#options;
+  async #remove(key: string, reason: EndReason, deadline: Deadline) {
+    const { backend, operations, endings } = this.#options;
     return operations.inTurn(key, deadline, async () => {
       const stored = await deadline.race(backend.read(key));
       const wasThere = await deadline.race(backend.remove(key));
-      return { wasThere, signIn: stored && inspectHead(stored.value)?.signIn };
+      const signIn = stored && inspectHead(stored.value)?.signIn;
+      if (wasThere) endings.tell(signIn, reason);
+      return { wasThere, signIn };
     });
   }
 

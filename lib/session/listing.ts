@@ -3,6 +3,7 @@ import type { CookieOptions, SessionData } from "express-session";
 import type { Backend, Entry } from "../backends/backend.js";
 import { SESSION_PREFIX } from "../session-id.js";
 import { cookieData } from "./cookie-data.js";
+import type { Endings } from "./endings.js";
 import type { Lifetime, SessionTimes } from "./lifetime.js";
 import type { SessionKeys } from "./loader.js";
 import type { Operations } from "./operations.js";
@@ -30,6 +31,7 @@ export interface ListingOptions {
   readonly operations: Operations;
   readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;
+  readonly endings: Endings;
   /** What the `cookie` of a listed session shows. */
   readonly cookie: CookieOptions;
 }
@@ -86,9 +88,12 @@ export class SessionListing {
 
   /** Ends all sessions of everybody. Who meets their handles next drops them. */
   async clear(): Promise<void> {
-    const { backend, operations } = this.#options;
-    for await (const { key } of this.#entries()) {
-      await operations.within((deadline) => operations.inTurn(key, deadline, () => deadline.race(backend.remove(key))));
+    const { backend, operations, endings } = this.#options;
+    for await (const { key, value } of this.#entries()) {
+      const wasThere = await operations.within((deadline) =>
+        operations.inTurn(key, deadline, () => deadline.race(backend.remove(key))),
+      );
+      if (wasThere) endings.tell(inspectHead(value)?.signIn, "destroyed");
     }
   }
 

@@ -4,6 +4,7 @@ import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import type { Endings } from "./endings.js";
 import type { Lifetime } from "./lifetime.js";
 import type { Operations } from "./operations.js";
 import { inspectHead, type RecordCodec } from "./record.js";
@@ -24,6 +25,7 @@ export interface LoaderOptions {
   readonly keys: Promise<SessionKeys>;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
+  readonly endings: Endings;
   readonly warn: (message: string) => void;
 }
 

@@ -3,10 +3,12 @@ import type { Backend } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { emit } from "../events.js";
 import { shortName } from "../session-id.js";
+import type { Endings } from "./endings.js";
 import type { Lifetime } from "./lifetime.js";
 import { asTokenizerError, type Operations } from "./operations.js";
 import type { Snapshot } from "./snapshot.js";
 import type { UserIndex } from "./users/user-index.js";
+import type { SignIn } from "./users/user-record.js";
 
 /** What moving a session's end needs to know, and moves on. */
 export interface Renewed extends Pick<Snapshot, "head" | "maxAge" | "version"> {
@@ -27,6 +29,7 @@ export interface RenewalOptions {
   readonly operations: Operations;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
+  readonly endings: Endings;
   readonly warn: (message: string) => void;
 }
 
@@ -46,7 +49,7 @@ export class Renewal {
     const { signIn } = head;
     try {
       if (signIn && !(await users.check({ key, signIn, maxAge }, end, deadline)).stays) {
-        await this.#remove(key);
+        await this.#remove(key, signIn);
         return { isEnded: true };
       }
     } catch (error) {
@@ -74,10 +77,13 @@ export class Renewal {
   }
 
   /** A failure is logged: the session's next request comes by here again. */
-  async #remove(key: string): Promise<void> {
-    const { backend, operations, warn } = this.#options;
+  async #remove(key: string, signIn: SignIn): Promise<void> {
+    const { backend, operations, endings, warn } = this.#options;
     try {
-      await operations.within((deadline) => operations.inTurn(key, deadline, () => deadline.race(backend.remove(key))));
+      const wasThere = await operations.within((deadline) =>
+        operations.inTurn(key, deadline, () => deadline.race(backend.remove(key))),
+      );
+      if (wasThere) endings.tell(signIn, "revoked");
     } catch (error) {
       if (operations.isClosed) return;
       warn(`Session ${shortName(key)} was ended, and could not be removed: ${asTokenizerError(error).message}`);

@@ -222,7 +222,7 @@ export class RequestSession {
   }
 
   async #end(id: string): Promise<void> {
-    await this.#shared.engine.remove(storageKey(id));
+    await this.#shared.engine.remove(storageKey(id), "destroyed");
     this.#endedId = id;
   }
 }

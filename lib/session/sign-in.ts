@@ -56,7 +56,7 @@ export async function signOut(
   const key = storageKey(old?.id ?? req.sessionID);
   await exchangeSession(req, store, async () => {
     if (old && !engine.isStored(old)) return;
-    await engine.remove(key);
+    await engine.remove(key, "sign-out");
     emit("sign-out", () => ({ session: shortName(key), user: old?.username }));
   });
 }

@@ -70,7 +70,7 @@ export class Signing {
       if (isNew || isRevoked) await this.#takeBack(save, signIn);
       throw error;
     }
-    emit("sign-in", () => ({ session: shortName(key), user }));
+    emit("sign-in", () => ({ session: shortName(key), user, handle: signIn.handle, label: signIn.label }));
     const isSameUser = replaced?.user === user;
     await users.settle(signIn, record, isSameUser ? replaced?.handle : undefined, deadline);
     if (replaced && !isSameUser) await users.leave(replaced, deadline);

@@ -90,7 +90,7 @@ export class TokenStore extends ExpressStore {
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
     const begun = new Begun(callback !== undefined);
     this.removals.note(sid, begun);
-    this.#answer(this.#parts.engine.remove(storageKey(sid)), (error) => begun.settle(error), callback);
+    this.#answer(this.#parts.engine.remove(storageKey(sid), "destroyed"), (error) => begun.settle(error), callback);
   }
 
   /**
@@ -108,7 +108,7 @@ export class TokenStore extends ExpressStore {
   override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
     const begun = new Begun(true);
     note(req, begun);
-    settle(this.#parts.engine.remove(storageKey(req.sessionID)), (error) => {
+    settle(this.#parts.engine.remove(storageKey(req.sessionID), "replaced"), (error) => {
       begun.settle(error);
       if (!error) {
         this.generate(req);

@@ -4,6 +4,7 @@ import type { Backend, Expected, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { emit } from "../events.js";
 import { shortName } from "../session-id.js";
+import type { Endings } from "./endings.js";
 import type { Lifetime } from "./lifetime.js";
 import { merge } from "./merge.js";
 import type { Shared } from "./queue.js";
@@ -42,6 +43,7 @@ export interface WriterOptions {
   readonly maxSessionBytes: number;
   readonly lifetime: Lifetime;
   readonly users: UserIndex;
+  readonly endings: Endings;
   readonly warn: (message: string) => void;
 }
 
@@ -125,7 +127,7 @@ export class SessionWriter {
 
   /** The end to be stored, and the head beside it; nothing if the session was ended: then it is removed. */
   async #lifeOf(head: RecordHead, stored: Stored, { key, deadline, shared }: Save): Promise<Life | undefined> {
-    const { backend, lifetime, users, warn } = this.#options;
+    const { backend, lifetime, users, endings, warn } = this.#options;
     const { maxAge, signIn } = head;
     if (stored.expires === undefined) return this.#made(head, lifetime.expiry(maxAge));
     const kept: Life = { head, expires: stored.expires };
@@ -145,7 +147,7 @@ export class SessionWriter {
       return kept;
     }
     shared.left = undefined;
-    await deadline.race(backend.remove(key));
+    if (await deadline.race(backend.remove(key))) endings.tell(signIn, "revoked");
     return undefined;
   }
 }

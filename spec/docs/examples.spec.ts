@@ -33,7 +33,7 @@ function unindented(code: string): string {
   return code.replace(/^ +/gm, "");
 }
 
-describe.each(["beside.md", "operation.md"])("%s", (name) => {
+describe.each(["beside.md", "operation.md", "recipes.md"])("%s", (name) => {
   const sections = read(name)
     .split(/^## /m)
     .slice(1)

@@ -3,6 +3,7 @@ import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type { Backend } from "../../backends/backend.js";
 import { Deadline } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
+import type { Endings, EndReason } from "../endings.js";
 import type { Lifetime } from "../lifetime.js";
 import { asTokenizerError } from "../operations.js";
 import { inspectHead, type RecordHead } from "../record.js";
@@ -20,6 +21,7 @@ export interface ListedSessionsOptions {
   readonly backend: Backend;
   readonly records: UserRecords;
   readonly lifetime: Lifetime;
+  readonly endings: Endings;
   /** For each few that are ended, in milliseconds. */
   readonly storeTimeout: number;
   readonly warn: (message: string) => void;
@@ -64,13 +66,13 @@ export class ListedSessions {
    * @returns how many sessions there were
    * @throws TokenizerError the first fault, with `ended` and `failed`
    */
-  async finish(key: string, marked: readonly Handle[], within?: Deadline): Promise<number> {
+  async finish(key: string, marked: readonly Handle[], reason: EndReason, within?: Deadline): Promise<number> {
     const over = new Set<string>();
     const faults: unknown[] = [];
     let ended = 0;
     for (const few of fewAtOnce(marked)) {
       const outcomes = await this.#bounded(within, (deadline) =>
-        Promise.allSettled(few.map((handle) => this.#end(handle, deadline))),
+        Promise.allSettled(few.map((handle) => this.#end(handle, reason, deadline))),
       );
       for (const [index, outcome] of outcomes.entries()) {
         if (outcome.status === "rejected") faults.push(outcome.reason);
@@ -86,11 +88,14 @@ export class ListedSessions {
     return ended;
   }
 
-  async #end({ id, key }: Handle, deadline: Deadline): Promise<boolean> {
+  async #end({ id, key }: Handle, reason: EndReason, deadline: Deadline): Promise<boolean> {
+    const { backend, endings } = this.#options;
     const session = await this.#read(key, deadline);
     // One that is over is removed, too: with a longer timeout again, it would be there, and no handle would end it.
     if (session?.head.signIn?.handle !== id) return false;
-    return (await deadline.race(this.#options.backend.remove(key))) && !this.#isOver(session);
+    if (!(await deadline.race(backend.remove(key))) || this.#isOver(session)) return false;
+    endings.tell(session.head.signIn, reason);
+    return true;
   }
 
   async #read(key: string, deadline: Deadline): Promise<FoundSession | undefined> {

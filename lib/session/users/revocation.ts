@@ -4,6 +4,7 @@ import type { Backend, Entry } from "../../backends/backend.js";
 import { Deadline } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import { SESSION_PREFIX, USER_PREFIX, userKey } from "../../session-id.js";
+import type { Endings } from "../endings.js";
 import type { Lifetime } from "../lifetime.js";
 import { inspectHead } from "../record.js";
 import { endingFailed, type ListedSessions } from "./listed-sessions.js";
@@ -14,6 +15,7 @@ import {
   type KeyIds,
   marked,
   type SignedIn,
+  type SignIn,
   standingOf,
   type UserRecord,
   withOwn,
@@ -38,6 +40,7 @@ export interface RevocationOptions {
   readonly records: UserRecords;
   readonly sessions: ListedSessions;
   readonly lifetime: Lifetime;
+  readonly endings: Endings;
   readonly keyIds: Promise<KeyIds>;
   /** For each step, in milliseconds. */
   readonly storeTimeout: number;
@@ -96,9 +99,9 @@ export class Revocation {
 
   async #endEntry({ key, value }: Entry, keyIds: KeyIds): Promise<number> {
     if (key.startsWith(USER_PREFIX)) return this.#revoke(key, EVERY_ONE);
-    const by = key.startsWith(SESSION_PREFIX) ? inspectHead(value)?.signIn?.by : undefined;
-    if (by === undefined || !keyIds.includes(by)) return 0;
-    return Number(await this.#bounded(async (deadline) => deadline.race(this.#options.backend.remove(key))));
+    const signIn = key.startsWith(SESSION_PREFIX) ? inspectHead(value)?.signIn : undefined;
+    if (signIn === undefined || !keyIds.includes(signIn.by)) return 0;
+    return Number(await this.#bounded((deadline) => this.#end(key, signIn, deadline)));
   }
 
   async #revoke(key: string, choice: Choice): Promise<number> {
@@ -108,7 +111,7 @@ export class Revocation {
       const except = choice.except && (await this.#signedIn(choice.except, key, deadline));
       return records.update(key, deadline, (now) => this.#mark(now, choice, keyIds, except || undefined));
     });
-    const ended = await sessions.finish(key, record.handles.filter(endingBy(keyIds)));
+    const ended = await sessions.finish(key, record.handles.filter(endingBy(keyIds)), "revoked");
     const { only } = choice;
     if (only === undefined || record.handles.some((handle) => handle.key === only)) return ended;
     return ended + Number(await this.#bounded((deadline) => this.#endUnlisted(only, key, deadline)));
@@ -126,8 +129,15 @@ export class Revocation {
 
   /** Ends a session of the user that no record lists. */
   async #endUnlisted(sessionKey: string, key: string, deadline: Deadline): Promise<boolean> {
-    const isTheirs = await this.#signedIn(sessionKey, key, deadline);
-    return isTheirs !== undefined && deadline.race(this.#options.backend.remove(sessionKey));
+    const theirs = await this.#signedIn(sessionKey, key, deadline);
+    return theirs !== undefined && this.#end(sessionKey, theirs.signIn, deadline);
+  }
+
+  async #end(sessionKey: string, signIn: SignIn, deadline: Deadline): Promise<boolean> {
+    const { backend, endings } = this.#options;
+    const wasThere = await deadline.race(backend.remove(sessionKey));
+    if (wasThere) endings.tell(signIn, "revoked");
+    return wasThere;
   }
 
   /** The session under a key, if it is signed in as that user. */

@@ -129,7 +129,7 @@ export class UserIndex {
     let kept: StoredUserRecord | undefined;
     try {
       kept = await records.update(key, deadline, keep, record);
-      await sessions.finish(key, victims, deadline);
+      await sessions.finish(key, victims, "limit", deadline);
       return { stays, record: kept };
     } catch (error) {
       // Good already: what only serves the limit is done by the next one who looks.
@@ -156,7 +156,7 @@ export class UserIndex {
     };
     try {
       await records.update(userKey(user), deadline, tidy, record);
-      await sessions.finish(userKey(user), victims, deadline);
+      await sessions.finish(userKey(user), victims, "limit", deadline);
     } catch (error) {
       warn(`A user's list of sessions could not be tidied after a sign-in: ${asTokenizerError(error).message}`);
     }
@@ -191,7 +191,7 @@ export class UserIndex {
     };
     try {
       await records.update(userKey(user), deadline, look);
-      await sessions.finish(userKey(user), marked, deadline);
+      await sessions.finish(userKey(user), marked, "revoked", deadline);
     } catch (error) {
       // Looked at already: what only tidies the list is done by the next one who looks.
       if (!live) throw error;

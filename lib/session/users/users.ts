@@ -44,12 +44,13 @@ export interface UsersParts {
   readonly revocation: Revocation;
   readonly operations: Operations;
   readonly lifetime: Lifetime;
+  readonly handleOf: (session: object) => string | undefined;
 }
 
 /**
  * User names match exactly.
  *
- * Every method rejects with a `TokenizerError`: status 503 when the store fails, `ARGUMENT_INVALID` for wrong arguments.
+ * Every method that answers by promise rejects with a `TokenizerError`: status 503 when the store fails, `ARGUMENT_INVALID` for wrong arguments.
  */
 export class Users {
   readonly #parts: UsersParts;
@@ -86,6 +87,20 @@ export class Users {
         // A record that was lost lists them anew in the order of their requests.
         .sort((one, other) => one.createdAt.getTime() - other.createdAt.getTime())
     );
+  }
+
+  /**
+   * The handle of the request's own session, as `list` shows it; nothing where nobody is signed in. Asks no store. A sign-in
+   * by `username` has one from its save on.
+   *
+   * @throws TokenizerError `ARGUMENT_INVALID` for what is no request with a session
+   * @example
+   * sockets.set(sessions.users.handle(req), socket); // to be closed by sessions.on("ended", …)
+   */
+  handle(req: Request): string | undefined {
+    keyOf("handle's argument", req);
+    const session: unknown = req.session;
+    return typeof session === "object" && session !== null ? this.#parts.handleOf(session) : undefined;
   }
 
   /**

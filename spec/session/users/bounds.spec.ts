@@ -77,7 +77,7 @@ onEveryBackend(({ prototype, next }) => {
       await server.users.list("ann");
       expect(backend.calls).toEqual({ read: 3, write: 0, touch: 0, remove: 0 });
       backend.clear();
-      await server.engine.remove(storageKey(req.sessionID));
+      await server.engine.remove(storageKey(req.sessionID), "sign-out");
       expect(backend.calls).toEqual({ read: 2, write: 1, touch: 0, remove: 1 });
     });
   });
