@@ -27,7 +27,7 @@ const FEWEST_CHARACTERS = 16;
 /** Ends the sentence about a secret that is missing or weak. */
 export const HOW_TO_MAKE_ONE = "make one with: npx express-tokenizer new-password";
 
-const AUTHENTICATORS_WITHOUT_CREDENTIALS: readonly unknown[] = ["openldap", "ldap", "microsoft"];
+const AUTHENTICATORS_WITHOUT_CREDENTIALS: readonly unknown[] = ["openldap", "ldap", "microsoft", "none"];
 
 /** What the rules refuse. */
 export function checkRules(draft: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {

@@ -8,8 +8,11 @@ export interface Settings {
 
 /** Who checks names and passwords. The section belongs to the application; only `type` is read. */
 export interface AuthenticatorSettings {
-  /** `local`: credentials are kept, sealed, in the session. With any other, none ever is. Default `local`. */
-  readonly type: "local" | "openldap" | "ldap" | "microsoft";
+  /**
+   * `local`: credentials are kept, sealed, in the session. With any other, none ever is: `none` for whoever has no
+   * password, as by OpenID Connect or SAML. Default `local`.
+   */
+  readonly type: "local" | "openldap" | "ldap" | "microsoft" | "none";
 }
 
 /** The section `tokenizer`, key by key as in the file. */
@@ -462,9 +465,10 @@ export const settingsSchema = {
       type: "object",
       properties: {
         type: {
-          description: "Who checks names and passwords. local: credentials are kept, sealed, in the session",
+          description:
+            "Who checks names and passwords. local: credentials are kept, sealed, in the session; none: there is no password",
           type: "string",
-          enum: ["local", "openldap", "ldap", "microsoft"],
+          enum: ["local", "openldap", "ldap", "microsoft", "none"],
           default: "local",
         },
       } satisfies Complete<AuthenticatorSettings>,

@@ -225,7 +225,7 @@ describe("row 24: no secret anywhere", () => {
   });
 });
 
-describe.each(["openldap", "ldap", "microsoft"] as const)("the authenticator %s", (authenticator) => {
+describe.each(["openldap", "ldap", "microsoft", "none"] as const)("the authenticator %s", (authenticator) => {
   let other: App;
 
   beforeAll(async () => {

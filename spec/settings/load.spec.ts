@@ -343,6 +343,7 @@ describe("36 a sample or short secret", () => {
 describe("a secret is needed", () => {
   test.each([
     ["with the local authenticator", {}, {}, /with authenticator\.type local it seals the credentials/],
+    ["to sign the cookie, with none", { type: "none" }, {}, "it or cookie.secret must be there to sign the cookie"],
     ["to sign the cookie", { type: "ldap" }, {}, "it or cookie.secret must be there to sign the cookie"],
     [
       "with the local authenticator, whatever signs the cookie",
@@ -363,15 +364,21 @@ describe("a secret is needed", () => {
   });
 
   test.each([
-    ["cookie.secret alone, with another authenticator", { cookie: { secret: GOOD_PASSWORD } }],
-    ["safe_password alone, with another authenticator", { safe_password: GOOD_PASSWORD }],
-  ])("and is enough: %s", (_, tokenizer) => {
-    expect(loading({ authenticator: { type: "openldap" }, tokenizer }).error).toBeUndefined();
+    ["cookie.secret alone, with another authenticator", "openldap", { cookie: { secret: GOOD_PASSWORD } }],
+    ["safe_password alone, with another authenticator", "openldap", { safe_password: GOOD_PASSWORD }],
+    ["cookie.secret alone, with none", "none", { cookie: { secret: GOOD_PASSWORD } }],
+    ["safe_password alone, with none", "none", { safe_password: GOOD_PASSWORD }],
+  ] as const)("and is enough: %s", (_, type, tokenizer) => {
+    expect(loading({ authenticator: { type }, tokenizer }).error).toBeUndefined();
   });
 
   test("and is not asked for when the authenticator is what is wrong", () => {
     const result = loadingText("authenticator: { type: Ldap }\ntokenizer: { timeout: 5 }\n");
-    expectOneFault(result, "authenticator.type", 'found the text "Ldap"; allowed: local, openldap, ldap or microsoft');
+    expectOneFault(
+      result,
+      "authenticator.type",
+      'found the text "Ldap"; allowed: local, openldap, ldap, microsoft or none',
+    );
   });
 });
 

@@ -32,7 +32,7 @@ export interface AppOptions {
    */
   readonly settings?: Partial<SettingsInput["tokenizer"]>;
   /** Default: `local`, which keeps credentials. */
-  readonly authenticator?: "local" | "openldap" | "ldap" | "microsoft";
+  readonly authenticator?: "local" | "openldap" | "ldap" | "microsoft" | "none";
   /** Default: 5. `4.18` is the oldest release that we go with, 4.18.0. */
   readonly express?: 4 | 4.18 | 5;
   /** What the application says of the cookie for each request. */
