@@ -24,12 +24,14 @@ export type TokenizerErrorCode =
   | "SESSION_REVOKED"
   /** A user has more sessions than can be listed: a sign-in is refused. */
   | "TOO_MANY_SESSIONS"
-  /** A call of `sessions.users`, or of `sessions.on`, was given something else than it takes; the message says what. */
+  /** A call of `sessions.users`, `sessions.on` or `sessions.fresh` was given something else than it takes; the message says what. */
   | "ARGUMENT_INVALID"
   /** The middleware is mounted twice, or behind another one that sets `req.session`. */
   | "MOUNTED_TWICE"
-  /** `req.signIn` was called without a user name, or where there is no session. */
-  | "SIGN_IN_INVALID";
+  /** `req.signIn` or `req.confirmSignIn` was called with what it does not take, or where there is no session. */
+  | "SIGN_IN_INVALID"
+  /** What was asked for needs a sign-in that is newer (`sessions.fresh`), or still there (`req.confirmSignIn`). */
+  | "SIGN_IN_AGAIN";
 
 /** One fault of the settings. */
 export interface SettingsFault {
@@ -71,10 +73,10 @@ const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErr
 export class TokenizerError extends Error {
   override readonly name = "TokenizerError";
   readonly code: TokenizerErrorCode;
-  /** What HTTP should answer: 503 when the store failed, 500 when the application did. */
-  readonly status: 500 | 503;
+  /** What HTTP should answer: 503 when the store failed, 500 when the application did, 401 for `SIGN_IN_AGAIN`. */
+  readonly status: 401 | 500 | 503;
   /** The same, by the name that NestJS, Fastify and others look for. */
-  readonly statusCode: 500 | 503;
+  readonly statusCode: 401 | 500 | 503;
   /** For `SETTINGS_INVALID`: all faults, in the order of the file. Empty otherwise. */
   readonly faults: readonly SettingsFault[];
 
@@ -89,12 +91,17 @@ export class TokenizerError extends Error {
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.status = APPLICATION_FAULTS.has(code) ? 500 : 503;
+    this.status = statusOf(code);
     this.statusCode = this.status;
     this.faults = faults;
     this.ended = ended;
     this.failed = failed;
   }
+}
+
+function statusOf(code: TokenizerErrorCode): 401 | 500 | 503 {
+  if (code === "SIGN_IN_AGAIN") return 401;
+  return APPLICATION_FAULTS.has(code) ? 500 : 503;
 }
 
 /** @param milliseconds how long was waited */

@@ -9,13 +9,14 @@ import { emit } from "./events.js";
 import { Caching } from "./session/caching.js";
 import { SessionCookie } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
+import { exposeSignedInAt } from "./session/freshness.js";
 import type { Lifetime } from "./session/lifetime.js";
 import { loadSession } from "./session/load.js";
 import { Place } from "./session/place.js";
 import type { RequestAttributes } from "./session/request-attributes.js";
 import { RequestSession } from "./session/request-session.js";
 import { Serving } from "./session/serving.js";
-import { signIn, signOut } from "./session/sign-in.js";
+import { confirmSignIn, signIn, signOut } from "./session/sign-in.js";
 import type { TokenStore } from "./session/store.js";
 import { unwatched, watchSession } from "./session/watch.js";
 import type { Settings } from "./settings/settings.js";
@@ -66,11 +67,12 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       if (error) return refuse(error, next);
       const session = unwatched(req, () => {
         exposeCredentials(req, sealer);
+        exposeSignedInAt(req, engine);
         return new RequestSession(req, res, serving, found, shared);
       });
       req.sessionEnded = found.ids.length > 0 && found.live === undefined;
       const signInNow = async (...[credentials, options]: Parameters<typeof req.signIn>) => {
-        if (res.headersSent) throw tooLate();
+        if (res.headersSent) throw tooLate("signIn");
         await signIn(req, signing, session.current, credentials, options);
         session.signedIn();
       };
@@ -78,7 +80,13 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
         await signOut(req, signing, session.current);
         session.signedOut();
       };
+      const confirmNow = async (credentials: Parameters<typeof req.confirmSignIn>[0]) => {
+        if (res.headersSent) throw tooLate("confirmSignIn");
+        await confirmSignIn(req, signing, session.current, credentials);
+        session.signedIn();
+      };
       req.signIn = (credentials, options) => session.begin(signInNow(credentials, options));
+      req.confirmSignIn = (credentials) => session.begin(confirmNow(credentials));
       req.signOut = () => session.begin(signOutNow());
       commitBeforeAnswer(res, session, (error) => refuse(error, next));
       next();
@@ -105,9 +113,9 @@ function mountedTwice(): TokenizerError {
   );
 }
 
-function tooLate(): TokenizerError {
+function tooLate(method: string): TokenizerError {
   return new TokenizerError(
     "SIGN_IN_INVALID",
-    "req.signIn came after the answer had begun, when its cookie cannot be sent any more. Await it, then answer.",
+    `req.${method} came after the answer had begun, when its cookie cannot be sent any more. Await it, then answer.`,
   );
 }

@@ -20,6 +20,11 @@ declare global {
       readonly keep?: readonly string[] | undefined;
       /** What `sessions.users.list` calls the session: a device, say. Default: none. */
       readonly label?: string | undefined;
+      /**
+       * Whether the session outlives the browser, by the settings' section `remember`, which must be there. Default: false.
+       * A checkbox posts a text: `remember: req.body.remember === "on"`.
+       */
+      readonly remember?: boolean | undefined;
     }
   }
 
@@ -35,12 +40,28 @@ declare global {
       sessionEnded: boolean;
 
       /**
+       * When the session was signed in, or the sign-in was confirmed last. `undefined` when nobody is signed in, and
+       * while `req.session.username` was set and is not saved.
+       */
+      readonly signedInAt?: Date | undefined;
+
+      /**
        * Starts a new session, under a new id, for a user whom the application has authenticated. Resolves
-       * when it is written and the old one is removed.
+       * when it is written and the old one is removed. A `cookie.maxAge` that this request set counts for the new one.
        *
        * @throws TokenizerError `SIGN_IN_INVALID`, or status 503 when the store failed: then nothing has changed
        */
       signIn(credentials: ExpressTokenizer.SignInCredentials, options?: ExpressTokenizer.SignInOptions): Promise<void>;
+
+      /**
+       * Lets the session go on under a new id, once the application has asked for the password again: `req.signedInAt` is
+       * now. All else stays: what is in it, its label, its place in the user's list, its absolute end.
+       *
+       * @param credentials the signed-in user's, to be sealed in place of those that are. Default: those stay.
+       * @throws TokenizerError `SIGN_IN_INVALID` when nobody or somebody else is signed in, `SIGN_IN_AGAIN` (401) when the
+       *   session ended meanwhile, or status 503 when the store failed: then nothing has changed
+       */
+      confirmSignIn(credentials?: ExpressTokenizer.SignInCredentials): Promise<void>;
 
       /**
        * Ends the session: removed from the store, its cookie taken back. `req.session` is a new, empty one.

@@ -9,6 +9,7 @@ import { makeMiddleware } from "./middleware.js";
 import { assemble } from "./session/assembly.js";
 import { cookieMark } from "./session/cookie-mark.js";
 import type { SessionEnd } from "./session/endings.js";
+import { freshHandler } from "./session/freshness.js";
 import { RecordCodec } from "./session/record.js";
 import { RequestAttributes, shownAttributes } from "./session/request-attributes.js";
 import type { TokenStore } from "./session/store.js";
@@ -16,7 +17,7 @@ import type { KeyIds } from "./session/users/user-record.js";
 import type { Users } from "./session/users/users.js";
 import { type LoadedSettings, loadSettings } from "./settings/load.js";
 import { checkedCookie, type RequestCookie } from "./settings/request-cookie.js";
-import type { Settings, SettingsInput } from "./settings/settings.js";
+import type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
 
 export interface TokenizerOptions extends BackendsInCode {
@@ -41,6 +42,17 @@ export interface Tokenizer extends RequestHandler {
   readonly ready: Promise<void>;
   readonly store: TokenStore;
   readonly users: Users;
+  /**
+   * A handler for routes that matter: passes on who signed in, or confirmed that (`req.confirmSignIn`), within the last
+   * `minutes`. To others `next` gets a `TokenizerError`: status 401, code `SIGN_IN_AGAIN`. It asks nothing of the store.
+   *
+   * @param minutes above 0; fractions are allowed
+   * @throws TokenizerError `ARGUMENT_INVALID`, at once
+   *
+   * @example
+   * app.post("/delete-account", sessions.fresh(10), deleteAccount);
+   */
+  fresh(minutes: number): RequestHandler;
   /**
    * Calls the listener with each event of this process: `ended`, that a user's session was ended. What it throws is an
    * uncaught exception, as of every emitter of Node. These three answer the tokenizer.
@@ -102,8 +114,8 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   const { store, users, engine, listing, lifetime, operations, endings } = assemble({
     backend,
     keys,
-    timeout: section.timeout * MINUTE,
-    absoluteTimeout: section.absolute_timeout === undefined ? undefined : section.absolute_timeout * MINUTE,
+    ...timeoutsOf(section),
+    remember: section.remember && timeoutsOf(section.remember),
     touchInterval: section.touch_interval * SECOND,
     storeTimeout,
     maxSessionBytes: section.max_session_kb * KILOBYTE,
@@ -146,6 +158,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
     ready,
     store,
     users,
+    fresh: (minutes: number) => freshHandler(minutes, now),
     on: hear("on"),
     once: hear("once"),
     off: hear("off"),
@@ -157,6 +170,10 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
     },
   });
   return { sessions, engine, listing };
+}
+
+function timeoutsOf({ timeout, absolute_timeout: absolute }: Pick<TokenizerSettings, "timeout" | "absolute_timeout">) {
+  return { timeout: timeout * MINUTE, absoluteTimeout: absolute === undefined ? undefined : absolute * MINUTE };
 }
 
 interface Surroundings extends BackendOptions {

@@ -44,6 +44,9 @@ const sessions = tokenizer();
 is<Promise<void>>()(sessions.ready);
 is<Promise<void>>()(sessions.close());
 is<Promise<Health>>()(sessions.health());
+is<RequestHandler>()(sessions.fresh(10));
+// @ts-expect-error For how long, it has to be told.
+sessions.fresh();
 const _middleware: RequestHandler = sessions;
 sessions.on("ended", ({ handle, user, reason }) => {
   is<string>()(handle);
@@ -75,6 +78,14 @@ app.get("/", async (req) => {
   if (req.credentials) req.credentials.password = "another";
 
   is<boolean>()(req.sessionEnded);
+  is<Date | undefined>()(req.signedInAt);
+  // @ts-expect-error It is the store's word.
+  req.signedInAt = new Date();
+  is<Promise<void>>()(req.confirmSignIn());
+  await req.confirmSignIn({ username: "ada", password: "…", aTenant: "acme" });
+  await req.signIn({ username: "ada", password: "…" }, { remember: true });
+  // @ts-expect-error A checkbox posts "on".
+  await req.signIn({ username: "ada", password: "…" }, { remember: "on" });
   is<Promise<void>>()(req.signOut());
   is<Promise<void>>()(req.signIn({ username: "ada" }));
   await req.signIn({ username: "ada", password: "…", aTenant: "acme" }, { keep: ["aCart"], label: undefined });
@@ -130,8 +141,8 @@ tokenizer("settings.yml", { redis: { credentials: () => ({ username: "app" }) } 
 is<typeof TokenizerError>()(TokenizerError);
 export function told(error: unknown): string {
   if (!(error instanceof TokenizerError)) return "";
-  is<500 | 503>()(error.status);
-  is<500 | 503>()(error.statusCode);
+  is<401 | 500 | 503>()(error.status);
+  is<401 | 500 | 503>()(error.statusCode);
   is<readonly SettingsFault[]>()(error.faults);
   // @ts-expect-error The codes are a closed list.
   if (error.code === "STORE_BROKEN") return "";
@@ -153,4 +164,5 @@ const MEANINGS: Record<TokenizerErrorCode, string> = {
   ARGUMENT_INVALID: "",
   MOUNTED_TWICE: "",
   SIGN_IN_INVALID: "",
+  SIGN_IN_AGAIN: "",
 };

@@ -23,6 +23,7 @@ interface Listed {
   readonly user: string | undefined;
   /** Known only where one user's sessions are listed. */
   readonly label?: string | undefined;
+  readonly remembered: boolean;
   readonly createdAt: Date;
   readonly lastSeenAt: Date;
   readonly expiresAt: Date;
@@ -52,7 +53,7 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
   examples: [
     ["sessions", "everybody's"],
     ["sessions --user ada", "one user's"],
-    ["sessions --json > sessions.json", "[{ id, user, label, createdAt, lastSeenAt, expiresAt }, …]"],
+    ["sessions --json > sessions.json", "[{ id, user, label, remembered, createdAt, lastSeenAt, expiresAt }, …]"],
   ],
   async run(values, io) {
     const user = typeof values.user === "string" ? values.user : undefined;
@@ -83,14 +84,14 @@ async function printAll(lines: AsyncIterable<string>, { print }: Io): Promise<vo
 }
 
 async function* everybodys({ listing }: Parts): AsyncGenerator<Listed> {
-  for await (const { id, handle, user, createdAt, lastSeenAt, expiresAt } of listing.summaries()) {
-    yield { id: handle ?? id, user, createdAt, lastSeenAt, expiresAt };
+  for await (const { handle, ...summary } of listing.summaries()) {
+    yield { ...summary, id: handle ?? summary.id };
   }
 }
 
 async function* usersOwn({ sessions: { users } }: Parts, user: string): AsyncGenerator<Listed> {
-  for (const { id, label, createdAt, lastSeenAt, expiresAt } of await users.list(user)) {
-    yield { id, user, label, createdAt, lastSeenAt, expiresAt };
+  for (const { current: _, ...session } of await users.list(user)) {
+    yield { ...session, user };
   }
 }
 

@@ -15,7 +15,7 @@ export interface Row {
 
 export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv): readonly Row[] {
   const { authenticator, tokenizer, file } = settings;
-  const { absolute_timeout: absolute } = tokenizer;
+  const { absolute_timeout: absolute, remember } = tokenizer;
   const { name, secret, ...attributes } = tokenizer.cookie;
   const { secure, same_site, path, domain, partitioned, priority } = attributes;
   const shown = Object.entries({ secure, same_site, path, domain, partitioned, priority });
@@ -30,6 +30,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("encrypt", tokenizer.encrypt),
     row("timeout", tokenizer.timeout, counted(tokenizer.timeout, "minute")),
     row("absolute_timeout", absolute, absolute === undefined ? "none" : counted(absolute, "minute")),
+    row("remember", remember, rememberText(remember)),
     row("sessions_per_user", tokenizer.sessions_per_user),
     row("max_session_kb", tokenizer.max_session_kb, `${tokenizer.max_session_kb} KB`),
     row("touch_interval", tokenizer.touch_interval, counted(tokenizer.touch_interval, "second")),
@@ -40,6 +41,11 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
 }
 
 const PASSING_KEYS = "not set: each process makes keys of its own";
+
+function rememberText(remember: TokenizerSettings["remember"]): string {
+  if (remember === undefined) return "no";
+  return `timeout: ${counted(remember.timeout, "minute")}, absolute_timeout: ${counted(remember.absolute_timeout, "minute")}`;
+}
 
 /** Who asks the backend, and how. */
 function accessTo(settings: TokenizerSettings): Row[] {

@@ -55,6 +55,12 @@ export class CredentialsSealer {
     return undefined;
   }
 
+  /** The session's credentials, sealed for the id under which it goes on. Nothing when it has none, or when they do not open. */
+  sealFor(sessionId: string, session: CredentialsSession): string | undefined {
+    const sealed = session.credentials === undefined ? undefined : this.#open(session);
+    return sealed && this.#seal(sessionId, sealed);
+  }
+
   /** Seals anew what was sealed with an older `safe_password`, so that one can be dropped. */
   renew(session: CredentialsSession): void {
     const { keyring } = this.#context;

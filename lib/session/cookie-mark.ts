@@ -14,6 +14,11 @@ export function cookieMark(attributes: CookieAttributes): string | undefined {
   return mark === USUAL ? undefined : mark;
 }
 
+/** The mark of cookies that are sent with the same, and a Max-Age. */
+export function rememberedMark(mark: string | undefined): string {
+  return `${mark ?? USUAL}+`;
+}
+
 function digest({ secure, same_site, path, domain, partitioned = false, priority }: CookieAttributes): string {
   // Without these two it is the mark that records have from before there were any.
   const later = partitioned || priority !== undefined ? [partitioned, priority] : [];

@@ -43,14 +43,29 @@ export interface SessionCookieOptions {
   readonly byRequest: RequestAttributes | undefined;
 }
 
+/** What an answer has to know of a live session's cookie. */
+export interface Tidying extends Pick<SentCookie, "end"> {
+  readonly isRenewed: boolean;
+  /** It was sent with other attributes than now. */
+  readonly isOld: boolean;
+}
+
+/** The cookie of a session that is there. */
+export interface SentCookie {
+  readonly id: string;
+  /** When browsers are to forget it, in milliseconds since 1970. None: when they are closed. */
+  readonly end: number | undefined;
+}
+
 /**
- * A browser-session cookie. It has no Max-Age and never rolls, or a slow answer would set a dead cookie
- * over a new one: how long a session lives is the store's business.
+ * A browser-session cookie, but for those of remembered sessions: their Max-Age is what is left until the absolute end. It
+ * never rolls, or a slow answer would set a dead cookie over a new one: how long a session lives is the store's business.
  */
 export class SessionCookie {
   readonly #settings: CookieSettings;
   readonly #byRequest: RequestAttributes | undefined;
   readonly #secrets: readonly [string, ...string[]];
+  readonly #now: () => number;
   readonly #warnings: CookieWarnings;
   readonly #overtaken: Overtaken;
 
@@ -63,6 +78,7 @@ export class SessionCookie {
     this.#settings = settings;
     this.#byRequest = byRequest;
     this.#secrets = secrets;
+    this.#now = now;
     this.#warnings = new CookieWarnings(settings, warn);
     this.#overtaken = new Overtaken(now);
   }
@@ -85,10 +101,10 @@ export class SessionCookie {
    *
    * @param isSaved whether the session is in the store already
    */
-  send(req: Request, res: Response, sessionId: string, { found, isSaved }: { found: Found; isSaved: boolean }): void {
-    if (!this.#set(req, res, sessionId)) return;
+  send(req: Request, res: Response, sent: SentCookie, { found, isSaved }: { found: Found; isSaved: boolean }): void {
+    if (!this.#set(req, res, sent)) return;
     this.#overtaken.change(found.ids, found);
-    if (!isSaved) this.#overtaken.announceEarly(sessionId);
+    if (!isSaved) this.#overtaken.announceEarly(sent.id);
     if (found.areSeveral) this.#forgetOthers(req, res, found);
   }
 
@@ -119,12 +135,12 @@ export class SessionCookie {
    * takes back one whose session is over, which would be looked up with each request. Nothing is done where it could meet a
    * newer cookie; there will be other answers.
    */
-  tidy(req: Request, res: Response, found: Found, { isRenewed, isOld }: { isRenewed: boolean; isOld: boolean }): void {
+  tidy(req: Request, res: Response, found: Found, { isRenewed, isOld, end }: Tidying): void {
     const { ids, live, isUnreadable } = found;
     const isFine = live !== undefined && ids[0] === live && this.#secrets.length === 1;
     if ((isFine && !isRenewed) || !this.#mayTidy(res, found)) return;
     if (isRenewed || (live !== undefined && this.#isSignedWithOlderSecret(req, live))) {
-      const isSent = live !== undefined && this.#set(req, res, live);
+      const isSent = live !== undefined && this.#set(req, res, { id: live, end });
       if (isSent && isRenewed) this.#forgetOthers(req, res, found);
       return;
     }
@@ -160,13 +176,14 @@ export class SessionCookie {
     return !req.headers.cookie?.includes(encodeURIComponent(this.#valueOf(sessionId)));
   }
 
-  #set(req: Request, res: Response, sessionId: string): boolean {
-    const attributes = this.#attributes(req);
+  #set(req: Request, res: Response, { id, end }: SentCookie): boolean {
+    const usual = this.#attributes(req);
+    const attributes = end === undefined ? usual : { ...usual, maxAge: Math.max(0, end - this.#now()) };
     if (!isExpress(res)) this.#warnings.notExpress();
     else if (this.#of(req).secure === true && !req.secure) this.#warnings.notSent();
     else {
       this.#warnings.sent(req, attributes.secure === true, this.#of(req));
-      res.cookie(this.#settings.name, this.#valueOf(sessionId), attributes);
+      res.cookie(this.#settings.name, this.#valueOf(id), attributes);
       if (attributes.partitioned) completePartitioned(res);
       return true;
     }

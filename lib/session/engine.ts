@@ -6,12 +6,14 @@ import type { Deadline } from "../deadline.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import { rememberedMark } from "./cookie-mark.js";
 import type { Endings, EndReason } from "./endings.js";
 import type { Lifetime } from "./lifetime.js";
 import { type LoadedSession, type SessionKeys, SessionLoader } from "./loader.js";
 import type { Operations } from "./operations.js";
 import type { Shared } from "./queue.js";
-import { inspectHead, type RecordHead } from "./record.js";
+import type { RecordHead } from "./record.js";
+import { type Replaced, Replacing } from "./replacing.js";
 import type { RequestAttributes } from "./request-attributes.js";
 import { Signing } from "./signing.js";
 import {
@@ -29,7 +31,7 @@ import {
   withMaxAge,
 } from "./snapshot.js";
 import type { UserIndex } from "./users/user-index.js";
-import type { KeyIds, SignIn } from "./users/user-record.js";
+import type { KeyIds } from "./users/user-record.js";
 import { type Save, SessionWriter } from "./writer.js";
 
 /** What the store's listeners hear of. */
@@ -53,15 +55,20 @@ export interface EngineOptions {
   readonly warn: (message: string) => void;
 }
 
+/** What a sign-in says beside the user's name. */
+export interface SignInChoice {
+  /** What the user's list calls the session. */
+  readonly label?: string | undefined;
+  readonly remembered?: boolean | undefined;
+}
+
 /** A save that is asked for. */
-interface SaveRequest {
+interface SaveRequest extends SignInChoice {
   readonly sid: string;
   readonly session: object;
   readonly state: SessionState;
-  /** What the user's list calls the session, if this is a sign-in. */
-  readonly label?: string | undefined;
-  /** The id of the session that a sign-in takes the place of. */
-  readonly replaced?: string | undefined;
+  /** What a sign-in takes the place of. */
+  readonly replaced?: Replaced | undefined;
 }
 
 export class SessionEngine {
@@ -69,6 +76,7 @@ export class SessionEngine {
   readonly #writer: SessionWriter;
   readonly #signing: Signing;
   readonly #loader: SessionLoader;
+  readonly #replacing: Replacing;
   /**
    * What is known of a session object is its property of this name. In a WeakMap it would be kept for longer than the
    * request; and what is copied from a session is another one, so it is not enumerable.
@@ -86,6 +94,7 @@ export class SessionEngine {
     this.#writer = new SessionWriter(options);
     this.#signing = new Signing({ ...options, writer: this.#writer });
     this.#loader = new SessionLoader(options);
+    this.#replacing = new Replacing({ ...options, writer: this.#writer });
   }
 
   /** The session, or nothing when it is missing, over, ended or damaged. Moves its end when that is due. */
@@ -134,7 +143,13 @@ export class SessionEngine {
   /** Whether the cookie of a session was sent with other attributes than now. */
   hasOldCookie(session: object): boolean {
     const snapshot = this.snapshotOf(session);
-    return snapshot?.isGone === false && snapshot.head.cookie !== this.#cookieMarkOf(session);
+    return snapshot?.isGone === false && snapshot.head.cookie !== this.#cookieMarkOf(session, snapshot.head);
+  }
+
+  /** When browsers are to forget the cookie of a remembered session, in milliseconds since 1970; none of others. */
+  cookieEndOf(session: object): number | undefined {
+    const head = this.snapshotOf(session)?.head;
+    return head?.remembered && this.#options.lifetime.cookieEndOf(head);
   }
 
   /** The cookie is sent again with the answer that the next save is for, which says so in the record. */
@@ -172,13 +187,19 @@ export class SessionEngine {
   async replace(
     old: (Session & SessionData) | undefined,
     session: Session & SessionData,
-    label?: string,
+    choice: SignInChoice = {},
   ): Promise<void> {
-    const replaced = old && this.isStored(old) ? old.id : undefined;
-    await this.#save({ sid: session.id, session, state: this.#stateOf(session), label, replaced });
-    if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
-    const snapshot = old && this.snapshotOf(old);
-    if (snapshot) snapshot.isGone = true;
+    await this.#replace(old, session, { ...choice, replaced: old && this.isStored(old) ? { sid: old.id } : undefined });
+  }
+
+  /**
+   * Writes a session that is signed in under another id, with what others changed in it meanwhile, then removes it under
+   * the old one; if that fails, or the old one is over by then, neither has happened.
+   *
+   * @throws TokenizerError `SIGN_IN_AGAIN` when it is over by then, `SESSION_REVOKED` when it is ended just now
+   */
+  async moveOn(old: Session & SessionData, session: Session & SessionData): Promise<void> {
+    await this.#replace(old, session, { replaced: { sid: old.id, continued: this.snapshotOf(old) } });
   }
 
   /** Moves the end when that is due; where `cookie.maxAge` was changed, saves. A session that is missing is no error. */
@@ -198,15 +219,27 @@ export class SessionEngine {
    */
   remove(key: string, reason: EndReason): Promise<boolean> {
     return this.#options.operations.within(async (deadline) => {
-      const { wasThere, signIn } = await this.#remove(key, reason, deadline);
+      const { wasThere, signIn } = await this.#replacing.removeNow(key, reason, deadline);
       if (signIn) await this.#options.users.leave(signIn, deadline);
       return wasThere;
     });
   }
 
-  #cookieMarkOf(session: object): string | undefined {
+  async #replace(
+    old: (Session & SessionData) | undefined,
+    session: Session & SessionData,
+    choice: Pick<SaveRequest, "label" | "remembered" | "replaced">,
+  ): Promise<void> {
+    await this.#save({ sid: session.id, session, state: this.#stateOf(session), ...choice });
+    if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
+    const snapshot = old && this.snapshotOf(old);
+    if (snapshot) snapshot.isGone = true;
+  }
+
+  #cookieMarkOf(session: object, { remembered }: RecordHead): string | undefined {
     const { byRequest, cookieMark } = this.#options;
-    return byRequest ? byRequest.markOf(session) : cookieMark;
+    const mark = byRequest ? byRequest.markOf(session) : cookieMark;
+    return remembered ? rememberedMark(mark) : mark;
   }
 
   #stateOf(session: object): SessionState {
@@ -232,7 +265,8 @@ export class SessionEngine {
     );
   }
 
-  async #saveInTurn({ sid, session, state, label, replaced }: SaveRequest, turn: Turn): Promise<void> {
+  async #saveInTurn(request: SaveRequest, turn: Turn): Promise<void> {
+    const { sid, session, state, label, replaced } = request;
     const { key, deadline } = turn;
     const snapshot = this.snapshotOf(session);
     if (snapshot?.isGone || (snapshot && this.#isSaved(session, snapshot, state))) return;
@@ -243,15 +277,16 @@ export class SessionEngine {
     const { codec, ids } = await this.#options.keys;
     const isOther = state.username !== snapshot?.username;
     const isCookieNew = snapshot ? this.#renewingCookie.has(session) : isSession(session);
-    const sameCookie = this.#headOf(state, snapshot, isOther, ids);
-    const head = isCookieNew ? withCookieMark(sameCookie, this.#cookieMarkOf(session)) : sameCookie;
+    const sameCookie = this.#headOf(request, snapshot, isOther, ids);
+    const head = isCookieNew ? withCookieMark(sameCookie, this.#cookieMarkOf(session, sameCookie)) : sameCookie;
     const save: Save = { ...turn, codec, sid, snapshot, state, head, expected: firstExpected(snapshot, session) };
     const user = isOther ? userOf(state.username) : undefined;
     try {
-      const removeReplaced = replaced === undefined ? undefined : () => this.#removeReplaced(replaced, deadline);
+      const removeReplaced = replaced && ((written: Snapshot) => this.#replacing.remove(replaced, save, written));
+      const continued = replaced?.continued?.head.signIn;
       const written = await (user === undefined
         ? this.#writer.write(save)
-        : this.#signing.signIn({ save, user, label, removeReplaced }));
+        : this.#signing.signIn({ save, user, label, continued, removeReplaced }));
       if (!written) return this.#discard(key, snapshot);
       this.remember(session, written);
       emit("save", () => ({ session: shortName(key), milliseconds: performance.now() - start }));
@@ -269,33 +304,23 @@ export class SessionEngine {
     await users.leave(before, deadline);
   }
 
-  #headOf(state: SessionState, snapshot: Snapshot | undefined, isOther: boolean, [by]: KeyIds): RecordHead {
+  #headOf(
+    { state, remembered, replaced }: SaveRequest,
+    snapshot: Snapshot | undefined,
+    isOther: boolean,
+    [by]: KeyIds,
+  ): RecordHead {
     const { lifetime } = this.#options;
-    const head: RecordHead = snapshot?.head ?? { created: lifetime.now };
-    const { end: _end, signIn, ...others } = head;
-    if (!isOther && snapshot)
+    const head: RecordHead = replaced?.continued?.head ?? snapshot?.head ?? { created: lifetime.now };
+    const { end: _end, remembered: _remembered, signIn, ...others } = head;
+    if (replaced?.continued || (!isOther && snapshot))
       return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);
     // Somebody else, or nobody: the absolute end counts from here.
-    const end = lifetime.absoluteEnd();
+    const life = remembered ? ({ remembered: true } as const) : {};
+    const end = lifetime.absoluteEnd(life);
     const isNobodys = userOf(state.username) === undefined;
-    const rest = isNobodys ? { ...others, created: lifetime.now } : others;
+    const rest = { ...others, ...life, ...(isNobodys && { created: lifetime.now }) };
     return withMaxAge(end === undefined ? rest : { ...rest, end }, state, snapshot);
-  }
-
-  async #removeReplaced(sid: string, deadline: Deadline): Promise<SignIn | undefined> {
-    const { signIn } = await this.#remove(storageKey(sid), "replaced", deadline);
-    return signIn;
-  }
-
-  async #remove(key: string, reason: EndReason, deadline: Deadline) {
-    const { backend, operations, endings } = this.#options;
-    return operations.inTurn(key, deadline, async () => {
-      const stored = await deadline.race(backend.read(key));
-      const wasThere = await deadline.race(backend.remove(key));
-      const signIn = stored && inspectHead(stored.value)?.signIn;
-      if (wasThere) endings.tell(signIn, reason);
-      return { wasThere, signIn };
-    });
   }
 
   #discard(key: string, snapshot?: Snapshot): void {

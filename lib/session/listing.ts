@@ -24,6 +24,7 @@ export interface SessionSummary extends SessionTimes {
   /** What `sessions.users` calls it; missing where nobody is signed in. */
   readonly handle: string | undefined;
   readonly user: string | undefined;
+  readonly remembered: boolean;
 }
 
 export interface ListingOptions {
@@ -72,8 +73,9 @@ export class SessionListing {
       if (!head) continue;
       yield {
         id: key.slice(SESSION_PREFIX.length),
-        handle: head.signIn?.handle,
+        handle: head.signIn?.listedAs ?? head.signIn?.handle,
         user: head.signIn?.user,
+        remembered: head.remembered === true,
         ...this.#options.lifetime.timesOf(head, expires),
       };
     }

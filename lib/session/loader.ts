@@ -133,7 +133,7 @@ export class SessionLoader {
   async #stored(key: string, deadline: Deadline): Promise<Renewed | undefined> {
     const stored = await deadline.race(this.#options.backend.read(key));
     const head = stored && inspectHead(stored.value);
-    return stored && head && { head, maxAge: head.maxAge, version: stored.version, expires: stored.expires };
+    return stored && head && { head, version: stored.version, expires: stored.expires };
   }
 
   #reportDamaged(key: string): void {

@@ -14,8 +14,10 @@ export interface RecordHead {
   readonly end?: number;
   /** The `cookie.maxAge` that the application set, in milliseconds; it replaces `timeout`. */
   readonly maxAge?: number;
-  /** Where there is no `maxAge`: the `timeout` that the record's end was made with. */
+  /** Where there is no `maxAge`: the `timeout`, or that of `remember`, that the record's end was made with. */
   readonly idle?: number;
+  /** The sign-in asked for a session that outlives the browser. */
+  readonly remembered?: true;
   /** Who is signed in. Missing where nobody is. */
   readonly signIn?: SignIn;
   /** With what attributes its cookie was sent (`cookieMark`). Missing for the default ones. */
@@ -183,10 +185,10 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  const { v, created, end, maxAge, idle, signIn, cookie } = head;
+  const { v, created, end, maxAge, idle, remembered, signIn, cookie } = head;
   const hasTimes = isTime(created) && [end, maxAge, idle].every(isTimeOrNone);
-  const hasMark = cookie === undefined || typeof cookie === "string";
-  return v === FORMAT && hasTimes && hasMark && (signIn === undefined || isSignIn(signIn));
+  const hasMarks = (cookie === undefined || typeof cookie === "string") && isTrueOrNone(remembered);
+  return v === FORMAT && hasTimes && hasMarks && (signIn === undefined || isSignIn(signIn));
 }
 
 function isTime(value: unknown): value is number {
@@ -195,6 +197,10 @@ function isTime(value: unknown): value is number {
 
 function isTimeOrNone(value: unknown): value is number | undefined {
   return value === undefined || isTime(value);
+}
+
+function isTrueOrNone(value: unknown): value is true | undefined {
+  return value === undefined || value === true;
 }
 
 /** What was never saved by us may be too deep to be saved again. */

@@ -11,7 +11,7 @@ import type { UserIndex } from "./users/user-index.js";
 import type { SignIn } from "./users/user-record.js";
 
 /** What moving a session's end needs to know, and moves on. */
-export interface Renewed extends Pick<Snapshot, "head" | "maxAge" | "version"> {
+export interface Renewed extends Pick<Snapshot, "head" | "version"> {
   expires: number;
 }
 
@@ -43,12 +43,12 @@ export class Renewal {
   /** Moves the end, if that is due. Who serves a request does not wait for the touch: it goes on alongside. */
   async renew(key: string, session: Renewed, deadline: Deadline): Promise<Renewing> {
     const { lifetime, users } = this.#options;
-    const { head, maxAge, version } = session;
+    const { head, version } = session;
     if (!lifetime.isDue(head, session.expires)) return STAYS;
     const end = lifetime.renewedExpiry(head);
     const { signIn } = head;
     try {
-      if (signIn && !(await users.check({ key, signIn, maxAge }, end, deadline)).stays) {
+      if (signIn && !(await users.check({ key, signIn, idle: lifetime.idle(head) }, end, deadline)).stays) {
         await this.#remove(key, signIn);
         return { isEnded: true };
       }

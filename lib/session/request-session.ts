@@ -178,13 +178,14 @@ export class RequestSession {
     const isSaved = current !== undefined && engine.isStored(current);
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
     const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndGivenUp;
+    const end = current && engine.cookieEndOf(current);
     if (isNew) {
-      cookie.send(req, res, current.id, { found, isSaved });
+      cookie.send(req, res, { id: current.id, end }, { found, isSaved });
       this.#announcedId = current.id;
     } else if (this.#isSignedOut || isLetGo) cookie.clear(req, res, found);
     else if (found.live === undefined || current?.id === found.live) {
       const isOld = current !== undefined && engine.hasOldCookie(current);
-      cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld });
+      cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld, end });
     }
   }
 

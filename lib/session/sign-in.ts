@@ -1,12 +1,15 @@
-/** `req.signIn` and `req.signOut`: a session takes another's place, or nothing has changed. */
+/** `req.signIn`, `req.confirmSignIn` and `req.signOut`: a session takes another's place, or nothing has changed. */
 import type { Request } from "express";
 import type { CredentialsSealer } from "../credentials/credentials.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import { showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { Lifetime } from "./lifetime.js";
+import type { RecordHead } from "./record.js";
 import type { LiveSession } from "./request-session.js";
+import { isSameMaxAge, isTaken, signInOf } from "./snapshot.js";
 import type { TokenStore } from "./store.js";
 
 export interface SigningContext {
@@ -30,10 +33,11 @@ export async function signIn(
   { store, engine, lifetime, sealer }: SigningContext,
   old: LiveSession | undefined,
   credentials: ExpressTokenizer.SignInCredentials,
-  { keep = [], label }: ExpressTokenizer.SignInOptions = {},
+  { keep = [], label, remember }: ExpressTokenizer.SignInOptions = {},
 ): Promise<void> {
-  checkUser(credentials);
-  const sealed = sealer && completeCredentials(credentials);
+  checkUser("signIn", credentials);
+  const remembered = isRemembered(remember, lifetime);
+  const sealed = sealer && completeCredentials("signIn", credentials);
   const kept = req.session === old ? old : {};
   await exchangeSession(req, store, async () => {
     const { session } = req;
@@ -42,8 +46,36 @@ export async function signIn(
     }
     session.username = credentials.username;
     delete session.credentials;
-    if (sealed) session.credentials = sealer.seal(session.id, sealed, lifetime.absoluteEnd());
-    await engine.replace(old, session, labelOf(label));
+    if (sealed) session.credentials = sealer.seal(session.id, sealed, lifetime.absoluteEnd(remembered));
+    if (old && isMaxAgeNew(engine, old)) keepMaxAge(old, session);
+    await engine.replace(old, session, { label: labelOf(label), ...remembered });
+    showCookieEnd(session.cookie, engine.cookieEndOf(session));
+  });
+}
+
+/** Lets the session that the request has go on under another id, its sign-in confirmed. */
+export async function confirmSignIn(
+  req: Request,
+  { store, engine, lifetime, sealer }: SigningContext,
+  old: LiveSession | undefined,
+  credentials: ExpressTokenizer.SignInCredentials | undefined,
+): Promise<void> {
+  const snapshot = old && engine.snapshotOf(old);
+  if (!snapshot || !signInOf(snapshot, old)) throw nobodyToConfirm();
+  if (credentials !== undefined) checkSameUser(credentials, old);
+  const given = sealer && credentials && completeCredentials("confirmSignIn", credentials);
+  await exchangeSession(req, store, async () => {
+    const { session } = req;
+    for (const key of Object.keys(old)) {
+      if (key !== "cookie" && !isTaken(key)) Reflect.set(session, key, Reflect.get(old, key));
+    }
+    keepMaxAge(old, session);
+    const end = lifetime.absoluteEndOf(snapshot.head);
+    const sealed = given ? sealer.seal(session.id, given, end) : sealer?.sealFor(session.id, old);
+    if (sealed === undefined) delete session.credentials;
+    else session.credentials = sealed;
+    await engine.moveOn(old, session);
+    showCookieEnd(session.cookie, engine.cookieEndOf(session));
   });
 }
 
@@ -81,14 +113,58 @@ function labelOf(label: unknown): string | undefined {
   return [...text.slice(0, 2 * LONGEST_LABEL)].slice(0, LONGEST_LABEL).join("");
 }
 
-function checkUser(credentials: ExpressTokenizer.SignInCredentials): void {
-  const username: unknown = credentials?.username;
-  if (typeof username === "string" && username !== "") return;
-  throw new TokenizerError("SIGN_IN_INVALID", "req.signIn needs a username: a text that is not empty.");
+/** What the application said of the session's lifetime in this request, and not in one before. */
+function isMaxAgeNew(engine: SessionEngine, old: LiveSession): boolean {
+  return !isSameMaxAge(old.cookie.originalMaxAge ?? undefined, engine.snapshotOf(old)?.maxAge);
 }
 
-function completeCredentials(credentials: ExpressTokenizer.SignInCredentials): ExpressTokenizer.Credentials {
+function keepMaxAge({ cookie: { originalMaxAge } }: LiveSession, session: LiveSession): void {
+  if (typeof originalMaxAge === "number") session.cookie.maxAge = originalMaxAge;
+}
+
+/** A checkbox posts "on", and a text that says "false" is not false: whoever wrote that is told. */
+function isRemembered(remember: unknown, lifetime: Lifetime): Pick<RecordHead, "remembered"> {
+  if (remember === undefined || remember === false) return {};
+  if (remember !== true) {
+    const found = typeof remember === "string" ? "a text" : `a value of type ${typeof remember}`;
+    throw invalid(
+      `req.signIn takes remember: true or false. It got ${found}: of a checkbox, write remember: req.body.remember === "on".`,
+    );
+  }
+  if (lifetime.remembers) return { remembered: true };
+  throw invalid(
+    "req.signIn was to remember the session, which the settings do not allow: add the section remember to tokenizer. " +
+      "With its defaults that is remember: {}",
+  );
+}
+
+function checkUser(method: string, credentials: ExpressTokenizer.SignInCredentials): void {
+  const username: unknown = credentials?.username;
+  if (typeof username === "string" && username !== "") return;
+  throw invalid(`req.${method} needs a username: a text that is not empty.`);
+}
+
+function checkSameUser(credentials: ExpressTokenizer.SignInCredentials, { username }: LiveSession): void {
+  checkUser("confirmSignIn", credentials);
+  if (credentials.username === username) return;
+  throw invalid(
+    "req.confirmSignIn got another user's credentials than the signed-in one's. To change users, call req.signIn.",
+  );
+}
+
+function completeCredentials(
+  method: string,
+  credentials: ExpressTokenizer.SignInCredentials,
+): ExpressTokenizer.Credentials {
   const { password } = credentials;
   if (typeof password === "string") return { ...credentials, password };
-  throw new TokenizerError("SIGN_IN_INVALID", "req.signIn needs a password: a text, to be sealed into the session.");
+  throw invalid(`req.${method} needs a password: a text, to be sealed into the session.`);
+}
+
+function nobodyToConfirm(): TokenizerError {
+  return invalid("req.confirmSignIn found nobody signed in: there is nothing to confirm. Call req.signIn.");
+}
+
+function invalid(message: string): TokenizerError {
+  return new TokenizerError("SIGN_IN_INVALID", message);
 }

@@ -6,7 +6,7 @@ import { shortName } from "../session-id.js";
 import type { Lifetime } from "./lifetime.js";
 import type { Operations } from "./operations.js";
 import type { Snapshot } from "./snapshot.js";
-import type { UserIndex } from "./users/user-index.js";
+import { sessionRevoked, type UserIndex } from "./users/user-index.js";
 import type { SignIn } from "./users/user-record.js";
 import type { StoredUserRecord } from "./users/user-records.js";
 import type { Save, SessionWriter } from "./writer.js";
@@ -16,8 +16,18 @@ export interface SignInRequest {
   readonly save: Save;
   readonly user: string;
   readonly label: string | undefined;
-  /** Removes the session that this one takes the place of; answers whom that was signed in as. */
-  readonly removeReplaced: (() => Promise<SignIn | undefined>) | undefined;
+  /** The sign-in of a session that goes on as this one. */
+  readonly continued: SignIn | undefined;
+  /** Removes the session that this one takes the place of, once it is written. */
+  readonly removeReplaced: ((written: Snapshot) => Promise<Exchanged>) | undefined;
+}
+
+/** After the session that was replaced is removed. */
+export interface Exchanged {
+  /** Whom it was signed in as. */
+  readonly signIn: SignIn | undefined;
+  /** The new session, which what others changed in the old one meanwhile may have been written to. */
+  readonly written: Snapshot;
 }
 
 export interface SigningOptions {
@@ -43,15 +53,15 @@ export class Signing {
    * @returns the new snapshot; nothing if the session is gone
    * @throws TokenizerError `SESSION_REVOKED` when the user's sessions were ended meanwhile
    */
-  async signIn({ save, user, label, removeReplaced }: SignInRequest): Promise<Snapshot | undefined> {
+  async signIn({ save, user, label, continued, removeReplaced }: SignInRequest): Promise<Snapshot | undefined> {
     const { lifetime, users, writer } = this.#options;
     const { key, head, deadline } = save;
-    const { maxAge } = head;
     const isNew = save.expected === "absent";
-    const full = lifetime.expiry(maxAge);
+    const full = lifetime.expiry(head);
     // The browser knows the id: its next request checks, whatever fails here.
-    const end = isNew ? full : lifetime.dueExpiry(maxAge);
-    const signIn = await users.enter({ user, key, label, maxAge }, full, deadline);
+    const end = isNew ? full : lifetime.dueExpiry(head);
+    const idle = lifetime.idle(head);
+    const signIn = await users.enter({ user, key, label, idle, continued }, full, deadline);
     let written: Snapshot | undefined;
     let record: StoredUserRecord;
     let replaced: SignIn | undefined;
@@ -61,16 +71,20 @@ export class Signing {
         await users.leave(signIn, deadline);
         return undefined;
       }
-      const checked = await users.check({ key, signIn, maxAge }, end, deadline, { limits: false });
-      if (!checked.stays) throw revoked();
+      const checked = await users.check({ key, signIn, idle }, end, deadline, { limits: false });
+      if (!checked.stays) throw sessionRevoked();
       record = checked.record;
-      replaced = await removeReplaced?.();
+      const exchanged = await removeReplaced?.(written);
+      written = exchanged?.written ?? written;
+      replaced = exchanged?.signIn;
     } catch (error) {
       const isRevoked = error instanceof TokenizerError && error.code === "SESSION_REVOKED";
       if (isNew || isRevoked) await this.#takeBack(save, signIn);
       throw error;
     }
-    emit("sign-in", () => ({ session: shortName(key), user, handle: signIn.handle, label: signIn.label }));
+    if (!continued) {
+      emit("sign-in", () => ({ session: shortName(key), user, handle: signIn.handle, label: signIn.label }));
+    }
     const isSameUser = replaced?.user === user;
     await users.settle(signIn, record, isSameUser ? replaced?.handle : undefined, deadline);
     if (replaced && !isSameUser) await users.leave(replaced, deadline);
@@ -92,8 +106,4 @@ export class Signing {
       ({ message }) => warn(`A refused sign-in could not be taken back: ${message}`),
     );
   }
-}
-
-function revoked(): TokenizerError {
-  return new TokenizerError("SESSION_REVOKED", "The user's sessions were ended during this sign-in. Sign in again.");
 }

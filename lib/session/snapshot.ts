@@ -4,6 +4,7 @@ import { Cookie, Session, type SessionData } from "express-session";
 import type { Expected, StoredRecord } from "../backends/backend.js";
 import { TokenizerError } from "../errors.js";
 import { type RecordHead, type SessionRecord, textOf } from "./record.js";
+import type { SignIn } from "./users/user-record.js";
 
 /** What was loaded or last acknowledged of a session object. */
 export interface Snapshot {
@@ -67,7 +68,8 @@ export function userOf(username: unknown): string | undefined {
 export function maxAgeOf({ cookie }: { readonly cookie?: unknown }, now: number): number | undefined {
   const { originalMaxAge, maxAge, expires } = (cookie ?? {}) as Partial<Record<keyof Cookie, unknown>>;
   // express-session's own keeps what was set; its maxAge is what is left of it.
-  if (cookie instanceof Cookie) return finite(originalMaxAge);
+  // Where that is null nothing was set: a remembered session's cookie still shows when it expires.
+  if (cookie instanceof Cookie || originalMaxAge === null) return finite(originalMaxAge);
   return finite(originalMaxAge) ?? finite(maxAge) ?? untilExpires(expires, now);
 }
 
@@ -113,6 +115,12 @@ export function snapshotAfter(
 /** The snapshot of an object that was refused for good: nothing of it is written any more. */
 export function goneSnapshot({ text, maxAge, username }: SessionState, head: RecordHead): Snapshot {
   return { text, maxAge, username, head, version: newVersion(), expires: 0, stale: false, isGone: true };
+}
+
+/** Who is signed in to a session object, as the store has it; nothing where that is nobody, or to be somebody else. */
+export function signInOf(snapshot: Snapshot | undefined, { username }: Partial<SessionData>): SignIn | undefined {
+  const signIn = snapshot?.isGone ? undefined : snapshot?.head.signIn;
+  return signIn?.user === username ? signIn : undefined;
 }
 
 /** The stored lifetime wins unless mine changed. */

@@ -6,7 +6,7 @@ import { isPromise } from "../awaitable.js";
 import { nextTick } from "../native.js";
 import { storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
-import { cookieData } from "./cookie-data.js";
+import { cookieData, showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { ListedSession, SessionListing } from "./listing.js";
 import type { LoadedSession } from "./loader.js";
@@ -135,7 +135,10 @@ export class TokenStore extends ExpressStore {
     keepAllKeys(created, data);
     if (byRequest) Object.assign(created.cookie, shownAttributes(byRequest.of(req)));
     if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
-    if (snapshot) engine.remember(created, snapshot);
+    if (snapshot) {
+      engine.remember(created, snapshot);
+      if (snapshot.head.remembered) showCookieEnd(created.cookie, engine.cookieEndOf(created));
+    }
     return created;
   }
 

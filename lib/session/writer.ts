@@ -128,19 +128,19 @@ export class SessionWriter {
   /** The end to be stored, and the head beside it; nothing if the session was ended: then it is removed. */
   async #lifeOf(head: RecordHead, stored: Stored, { key, deadline, shared }: Save): Promise<Life | undefined> {
     const { backend, lifetime, users, endings, warn } = this.#options;
-    const { maxAge, signIn } = head;
-    if (stored.expires === undefined) return this.#made(head, lifetime.expiry(maxAge));
+    const { signIn } = head;
+    if (stored.expires === undefined) return this.#made(head, lifetime.expiry(head));
     const kept: Life = { head, expires: stored.expires };
-    const isOtherLife = !isSameMaxAge(maxAge, stored.head?.maxAge);
+    const isOtherLife = !isSameMaxAge(head.maxAge, stored.head?.maxAge);
     const isStamped = [head, stored.head].every((one) => one && lifetime.isStamped(one));
-    const isWrong = !isStamped || lifetime.isTooLate(maxAge, stored.expires);
+    const isWrong = !isStamped || lifetime.isTooLate(head, stored.expires);
     const isMoved = isOtherLife || isWrong || lifetime.isDue(head, stored.expires);
-    const life = isMoved ? this.#made(head, lifetime.expiry(maxAge)) : kept;
+    const life = isMoved ? this.#made(head, lifetime.expiry(head)) : kept;
     // Its handle gets the present key, too, or nobody lists it once the older one is dropped.
     const hasOtherKey = signIn?.by !== stored.head?.signIn?.by;
     if (!signIn || (life.expires <= stored.expires && !hasOtherKey)) return life;
     try {
-      if ((await users.check({ key, signIn, maxAge }, life.expires, deadline)).stays) return life;
+      if ((await users.check({ key, signIn, idle: lifetime.idle(head) }, life.expires, deadline)).stays) return life;
     } catch (error) {
       if (isOtherLife) throw error;
       warn(endNotMoved(key, error));

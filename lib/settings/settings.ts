@@ -37,6 +37,8 @@ export interface TokenizerSettings {
   readonly salt: string;
   /** Minutes after sign-in at which a session ends, however busy. Missing: never by that. */
   readonly absolute_timeout?: number;
+  /** For sign-ins that ask to be remembered. Missing: those are refused. */
+  readonly remember?: RememberSettings;
   /** Live sessions that one user may have, a count up to 1000; the oldest gives way. Default 100. */
   readonly sessions_per_user: number;
   /** Kilobytes (1,024 bytes) that one session may have, as it is stored. Default 400, about what DynamoDB can keep. */
@@ -87,7 +89,18 @@ export interface TokenizerSettings {
   readonly endpoint?: string;
 }
 
-/** The cookie that names the session. It lasts as long as the browser runs; the store decides when a session ends. */
+/** What replaces `timeout` and `absolute_timeout` for a session that was signed in to be remembered. */
+export interface RememberSettings {
+  /** Minutes without a request after which it ends. Default 43200: 30 days. */
+  readonly timeout: number;
+  /** Minutes after sign-in at which it ends, however busy. Default 129600: 90 days. Browsers keep no cookie beyond 400 days. */
+  readonly absolute_timeout: number;
+}
+
+/**
+ * The cookie that names the session. It lasts as long as the browser runs, or as a remembered sign-in may; the store
+ * decides when a session ends.
+ */
 export interface CookieSettings {
   /** Default `token`. */
   readonly name: string;
@@ -143,8 +156,9 @@ type Optional<T> = { readonly [Key in keyof T]?: T[Key] | undefined };
  */
 export interface SettingsInput {
   readonly authenticator?: (Optional<AuthenticatorSettings> & Readonly<Record<string, unknown>>) | undefined;
-  readonly tokenizer: Optional<Omit<TokenizerSettings, "cookie">> & {
+  readonly tokenizer: Optional<Omit<TokenizerSettings, "cookie" | "remember">> & {
     readonly cookie?: Optional<CookieSettings> | undefined;
+    readonly remember?: Optional<RememberSettings> | undefined;
   };
   readonly [section: string]: unknown;
 }
@@ -273,6 +287,20 @@ export const cookie: Complete<CookieSettings> = {
   ),
 };
 
+const remember: Complete<RememberSettings> = {
+  timeout: {
+    description: "Minutes without a request after which a remembered session ends",
+    ...minutes,
+    default: 43_200,
+  },
+  absolute_timeout: {
+    description:
+      "Minutes after sign-in at which a remembered session ends, however busy. Browsers keep no cookie beyond 400 days",
+    ...minutes,
+    default: 129_600,
+  },
+};
+
 const redisOptions: Complete<RedisOptions> = {
   ssl: { description: "Whether to connect by TLS", type: "boolean" },
   ca: { description: "The certificate authority to trust, in PEM. Without it: the system's", ...text },
@@ -330,6 +358,13 @@ const tokenizer: Complete<TokenizerSettings> = {
     description: "Minutes after sign-in at which a session ends, however busy. Without it: never by that",
     ...minutes,
     examples: [480],
+  },
+  remember: {
+    description: "For sign-ins that ask to be remembered. Without this section they are refused",
+    type: "object",
+    properties: remember,
+    additionalProperties: false,
+    examples: [{}],
   },
   sessions_per_user: {
     description: "The number of live sessions that one user may have. The oldest gives way",
@@ -501,6 +536,7 @@ export const settingsSchema = {
 /** The keys that can stand in each section of ours, by the section's path. */
 export const settingSections: Readonly<Record<string, Readonly<Record<string, SettingSchema>>>> = {
   tokenizer,
+  "tokenizer.remember": remember,
   "tokenizer.cookie": cookie,
   "tokenizer.options": redisOptions,
 };

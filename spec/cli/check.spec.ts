@@ -334,6 +334,7 @@ describe("the settings in force", () => {
   test("limits and times, with their units", async () => {
     const settings = {
       absolute_timeout: 480,
+      remember: { timeout: 1440 },
       sessions_per_user: 5,
       max_session_kb: 64,
       timeout: 1,
@@ -344,6 +345,7 @@ describe("the settings in force", () => {
     expect(shown).toMatchObject({
       timeout: "1 minute",
       absolute_timeout: "480 minutes",
+      remember: "timeout: 1440 minutes, absolute_timeout: 129600 minutes",
       sessions_per_user: "5",
       max_session_kb: "64 KB",
       touch_interval: "30 seconds",

@@ -30,6 +30,7 @@ onEveryBackend((places) => {
     const handles = async (user: string) => (await app.sessions.users.list(user)).map(({ id }) => ({ id, user }));
     const expected = [...(await handles("ada")), ...(await handles("grace")), { id: hashOf(nobody.id) }];
     const times = {
+      remembered: false,
       createdAt: new Date(app.clock.time).toISOString(),
       lastSeenAt: new Date(app.clock.time).toISOString(),
       expiresAt: new Date(app.clock.time + 20 * MINUTE).toISOString(),

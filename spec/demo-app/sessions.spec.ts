@@ -108,7 +108,9 @@ describe("the page of one's sessions", () => {
   test("says of a session without a name that its browser is unknown", async () => {
     jest.spyOn(demo.sessions.users, "list").mockImplementationOnce(async () => {
       const at = new Date(demo.now());
-      return [{ id: "x", label: undefined, createdAt: at, lastSeenAt: at, expiresAt: at, current: false }];
+      return [
+        { id: "x", label: undefined, remembered: false, createdAt: at, lastSeenAt: at, expiresAt: at, current: false },
+      ];
     });
     expect(sessionsOn(await laptop.get("/sessions"))[0]?.label).toBe("Unknown browser");
   });

@@ -135,7 +135,7 @@ class Writer {
     const id = `${this.#name} signed in ${++this.#count}`;
     const made = Object.assign(this.#fresh(id), { username: USER });
     try {
-      await this.#parts.engine.replace(old, made, this.#name);
+      await this.#parts.engine.replace(old, made, { label: this.#name });
     } catch (error) {
       // Somebody ended the user's sessions, or the limit did: nothing has changed.
       expect(this.#told.hasRevoked || this.#hasLimit).toBe(true);

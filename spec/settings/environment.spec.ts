@@ -17,6 +17,8 @@ describe("a variable wins over the file", () => {
     ["TOKENIZER_COOKIE_SECURE", "true", { cookie: { secure: true } }],
     ["TOKENIZER_COOKIE_SECURE", "auto", { cookie: { secure: "auto" } }],
     ["TOKENIZER_COOKIE_SECRET", GOOD_PASSWORD, { cookie: { secret: GOOD_PASSWORD } }],
+    ["TOKENIZER_REMEMBER_TIMEOUT", "1440", { remember: { timeout: 1440, absolute_timeout: 129_600 } }],
+    ["TOKENIZER_REMEMBER_ABSOLUTE_TIMEOUT", "2880", { remember: { timeout: 43_200, absolute_timeout: 2880 } }],
     ["TOKENIZER_SSL", "true", { options: { ssl: true } }],
     ["TOKENIZER_OPTIONS_SSL", "true", { options: { ssl: true } }],
     ["TOKENIZER_OPTIONS_VERIFY", "false", { options: { verify: false } }],

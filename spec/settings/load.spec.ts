@@ -52,6 +52,16 @@ describe("defaults", () => {
     });
   });
 
+  test("of a section remember, which is not there by itself: 30 days and 90", () => {
+    expect(loadingText(section()).settings?.tokenizer).not.toHaveProperty("remember");
+    const remember = { timeout: 43_200, absolute_timeout: 129_600 };
+    expect(loadingText(section("remember: {}")).settings?.tokenizer.remember).toEqual(remember);
+    expect(loadingText(section("remember: { timeout: 60 }")).settings?.tokenizer.remember).toEqual({
+      ...remember,
+      timeout: 60,
+    });
+  });
+
   test("beside what a cookie says", () => {
     const { settings } = loadingText(section("cookie: { name: sid, secure: true }"));
     expect(settings?.tokenizer.cookie).toEqual({ name: "sid", secure: true, same_site: "lax", path: "/" });
@@ -222,6 +232,8 @@ describe("34 duplicate or unknown key", () => {
     ["options: { db: 1 }", "tokenizer.options.db", "there is no such setting; did you mean tokenizer.database?"],
     ["ttl: 20", "tokenizer.ttl", "there is no such setting; did you mean tokenizer.timeout?"],
     ["cookie: { samesite: lax }", "tokenizer.cookie.samesite", "did you mean same_site?"],
+    ["remember: { timout: 60 }", "tokenizer.remember.timout", "did you mean timeout?"],
+    ["remember: { absolute: 60 }", "tokenizer.remember.absolute", "there is no such setting"],
     ["cookie: { httponly: lax }", "tokenizer.cookie.httponly", /there is no such setting$/],
     ["options: { verfiy: true }", "tokenizer.options.verfiy", "did you mean verify?"],
     ["ssl: true", "tokenizer.ssl", "it belongs in the section tokenizer.options"],

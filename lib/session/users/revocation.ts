@@ -46,7 +46,7 @@ export interface RevocationOptions {
   readonly storeTimeout: number;
 }
 
-/** How long a record lives at least that tells of an ending: whoever was not listed learns of it. 30 days. */
+/** How long a record lives at least that tells of an ending: whoever was not listed learns of it. 30 days, or the longest timeout. */
 const REMEMBERED = 30 * 24 * 60 * 60_000;
 /** Records of a scan looked at before the loop has a turn. */
 const AT_ONCE = 25;
@@ -123,7 +123,8 @@ export class Revocation {
     const handles = isLost ? withOwn(now.handles, except, keyIds[0]) : now.handles;
     const meant = new Set(handles.flatMap((handle) => (isActive(handle) && isMeant(handle) ? [handle.id] : [])));
     if (!isAll && meant.size === 0) return undefined;
-    const until = this.#options.lifetime.now + REMEMBERED;
+    const { lifetime } = this.#options;
+    const until = lifetime.now + Math.max(REMEMBERED, lifetime.longestIdle);
     return { endings: now.endings + Number(isAll), handles: marked(handles, meant), until };
   }
 
@@ -142,8 +143,10 @@ export class Revocation {
 
   /** The session under a key, if it is signed in as that user. */
   async #signedIn(sessionKey: string, key: string, deadline: Deadline): Promise<SignedIn | undefined> {
-    const { signIn, maxAge } = (await this.#options.sessions.find(sessionKey, deadline))?.head ?? {};
-    return signIn && userKey(signIn.user) === key ? { key: sessionKey, signIn, maxAge } : undefined;
+    const { sessions, lifetime } = this.#options;
+    const head = (await sessions.find(sessionKey, deadline))?.head;
+    const signIn = head?.signIn;
+    return signIn && userKey(signIn.user) === key ? { key: sessionKey, signIn, idle: lifetime.idle(head) } : undefined;
   }
 
   #bounded<T>(work: (deadline: Deadline) => Promise<T>): Promise<T> {

@@ -17,7 +17,9 @@ import {
   activeBy,
   endingBy,
   type Handle,
+  handleOf,
   type KeyIds,
+  listedId,
   MOST_HANDLES,
   marked,
   missingOf,
@@ -33,9 +35,11 @@ import {
 import type { StoredUserRecord, UserChange, UserRecords } from "./user-records.js";
 
 /** A session that is about to be signed in. */
-export interface Entrant extends Pick<SignedIn, "key" | "maxAge"> {
+export interface Entrant extends Pick<SignedIn, "key" | "idle"> {
   readonly user: string;
   readonly label: string | undefined;
+  /** The sign-in that goes on under another id. */
+  readonly continued: SignIn | undefined;
 }
 
 export interface Checked {
@@ -71,24 +75,31 @@ export class UserIndex {
     this.#options = options;
   }
 
-  /** Lists a session that is about to be written, with that end. Answers what its head is to keep. */
-  async enter({ user, key, label, maxAge }: Entrant, end: number, deadline: Deadline): Promise<SignIn> {
+  /**
+   * Lists a session that is about to be written, with that end. Answers what its head is to keep.
+   *
+   * @throws TokenizerError `SESSION_REVOKED` where it was to go on, and was ended
+   */
+  async enter({ user, key, label, idle, continued }: Entrant, end: number, deadline: Deadline): Promise<SignIn> {
     const { records, lifetime, keyIds } = this.#options;
     const [by] = await keyIds;
-    const handle: Handle = { id: newId(), key, by };
+    const kept = continued ? keptOf(continued, lifetime.now) : { since: lifetime.now, ...(label && { label }) };
+    const id = newId();
+    const handle = handleOf({ handle: id, ...kept }, key, by);
     let isFull = false;
-    const add = ({ handles }: UserRecord): UserChange => {
+    const add = (now: UserRecord): UserChange => {
+      const { handles } = now;
+      if (continued && standingOf(now, continued) === "ended") throw sessionRevoked();
       isFull = handles.length >= MOST_HANDLES;
       // A write whose answer was lost may meet itself.
       if (isFull || handles.some(({ id }) => id === handle.id)) return undefined;
-      return { handles: [...handles, handle], until: this.#until(end, maxAge) };
+      return { handles: [...handles, handle], until: this.#until(end, idle) };
     };
     let record = await records.update(userKey(user), deadline, add);
     if (isFull) record = await records.update(userKey(user), deadline, add, await this.#withRoom(user, deadline));
     if (isFull) throw tooMany();
     const { name, endings } = record;
-    const since = lifetime.now;
-    return { user, handle: handle.id, by, since, name, endings, ...(label === undefined ? {} : { label }) };
+    return { user, handle: id, by, name, endings, ...kept };
   }
 
   /**
@@ -124,7 +135,7 @@ export class UserIndex {
       if (victims.some(({ id }) => id === session.signIn.handle)) stays = false;
       return handles === now.handles && covers(now, end)
         ? undefined
-        : { handles, until: this.#until(end, session.maxAge) };
+        : { handles, until: this.#until(end, session.idle) };
     };
     let kept: StoredUserRecord | undefined;
     try {
@@ -182,9 +193,9 @@ export class UserIndex {
       const active = handles.filter(isActive);
       const found = await sessions.look(active, deadline);
       marked = handles.filter(isMarked);
-      live = active.flatMap(({ id, key }) => {
-        const session = found.get(id);
-        return session ? [{ id, key, ...session }] : [];
+      live = active.flatMap((handle) => {
+        const session = found.get(handle.id);
+        return session ? [{ id: listedId(handle), key: handle.key, ...session }] : [];
       });
       const noted = withMissing(handles, missingOf(active, found));
       return noted === handles ? undefined : { handles: noted };
@@ -231,13 +242,22 @@ export class UserIndex {
     });
   }
 
-  #until(end: number, maxAge: number | undefined): number {
-    return end + CLOCKS_DIFFER + Math.max(this.#options.lifetime.idle(maxAge), MINUTE);
+  #until(end: number, idle: number): number {
+    return end + CLOCKS_DIFFER + Math.max(idle, MINUTE);
   }
+}
+
+/** What stays of a sign-in that is confirmed. */
+function keptOf({ since, label, handle, listedAs = handle }: SignIn, confirmed: number) {
+  return { since, confirmed, listedAs, ...(label && { label }) };
 }
 
 function covers({ expires }: StoredUserRecord, end: number): boolean {
   return expires >= Math.min(end + CLOCKS_DIFFER, END_OF_TIME);
+}
+
+export function sessionRevoked(): TokenizerError {
+  return new TokenizerError("SESSION_REVOKED", "The user's sessions were ended during this sign-in. Sign in again.");
 }
 
 function tooMany(): TokenizerError {

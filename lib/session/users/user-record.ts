@@ -10,6 +10,8 @@ export interface Handle {
   readonly key: string;
   /** The id of the installation's key: whoever has another one carries the handle along, and does nothing with it. */
   readonly by: string;
+  /** What lists call it, where a session went on under another id: the handle that it was signed in with. */
+  readonly listedAs?: string;
   /** To be ended by whoever meets it. */
   readonly ending?: true;
   /** Somebody looked, and the session was not there: ended, or not written yet. The second one who sees that drops it. */
@@ -32,6 +34,10 @@ export interface SignIn {
   readonly by: string;
   /** When, in milliseconds since 1970. */
   readonly since: number;
+  /** When it was confirmed last. */
+  readonly confirmed?: number;
+  /** As in the handle. */
+  readonly listedAs?: string;
   readonly label?: string;
   /** The name and the endings of the user's record then. */
   readonly name: string;
@@ -43,7 +49,8 @@ export interface SignedIn {
   /** The key that it is stored under. */
   readonly key: string;
   readonly signIn: SignIn;
-  readonly maxAge: number | undefined;
+  /** How long it lives without a request, in milliseconds. */
+  readonly idle: number;
 }
 
 /** The ids of the installation's keys. */
@@ -73,11 +80,18 @@ export function standingOf({ name, endings, handles }: UserRecord, signIn: SignI
   return endings > seen ? "ended" : "unlisted";
 }
 
+/** What lists call a session. It stays the same where the session goes on under another id. */
+export function listedId({ id, listedAs }: Handle): string {
+  return listedAs ?? id;
+}
+
 /** What a head may hold, whoever wrote it. */
 export function isSignIn(value: unknown): value is SignIn {
-  const { user, handle, by, since, label, name, endings } = (value ?? {}) as Record<string, unknown>;
+  const found = (value ?? {}) as Record<string, unknown>;
+  const { user, handle, by, name, since, confirmed = 0, endings } = found;
   const hasTexts = [user, handle, by, name].every((text) => typeof text === "string" && text !== "");
-  return hasTexts && Number.isFinite(since) && isCount(endings) && (label === undefined || typeof label === "string");
+  const hasNotes = [found.label, found.listedAs].every((text) => text === undefined || typeof text === "string");
+  return hasTexts && hasNotes && Number.isFinite(since) && Number.isFinite(confirmed) && isCount(endings);
 }
 
 export function without(handles: readonly Handle[], ids: ReadonlySet<string>): readonly Handle[] {
@@ -113,11 +127,16 @@ export function marked(handles: readonly Handle[], ids: ReadonlySet<string>): re
 
 /** With the session's own handle as it should be: there, by the present key, and not noted as missing. */
 export function withOwn(handles: readonly Handle[], { key, signIn }: SignedIn, by: string): readonly Handle[] {
-  const own = { id: signIn.handle, key, by };
+  const own = handleOf(signIn, key, by);
   const listed = handles.find(({ id }) => id === own.id);
   if (!listed) return [...handles, own];
   if (!listed.missing && listed.by === by) return handles;
   return handles.map((handle) => (handle === listed ? own : handle));
+}
+
+/** The handle of a sign-in. */
+export function handleOf({ handle, listedAs }: Pick<SignIn, "handle" | "listedAs">, key: string, by: string): Handle {
+  return { id: handle, key, by, ...(listedAs === undefined ? {} : { listedAs }) };
 }
 
 /** Those that were not found. */

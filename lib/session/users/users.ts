@@ -7,7 +7,7 @@ import type { Lifetime } from "../lifetime.js";
 import type { Operations } from "../operations.js";
 import type { Choice, Revocation } from "./revocation.js";
 import type { UserIndex } from "./user-index.js";
-import type { Handle } from "./user-record.js";
+import { type Handle, listedId } from "./user-record.js";
 
 /** One of a user's sessions. */
 export interface UserSession {
@@ -15,7 +15,9 @@ export interface UserSession {
   readonly id: string;
   /** What `req.signIn` was given to call it. */
   readonly label: string | undefined;
-  /** The moment of sign-in. */
+  /** Whether its sign-in asked for a session that outlives the browser. */
+  readonly remembered: boolean;
+  /** The moment of sign-in, however often it was confirmed since. */
   readonly createdAt: Date;
   /** To within `touch_interval`. */
   readonly lastSeenAt: Date;
@@ -81,6 +83,7 @@ export class Users {
         .map(({ id, key, head, expires }) => ({
           id,
           label: head.signIn?.label,
+          remembered: head.remembered === true,
           ...lifetime.timesOf(head, expires),
           current: key === currentKey,
         }))
@@ -158,10 +161,10 @@ interface Chosen {
 /** Nothing chooses nothing. */
 function chosen(name: string, choice: SessionChoice | undefined): Chosen {
   if (choice === undefined) return { includes: () => false };
-  if (typeof choice === "string") return { includes: ({ id }) => id === choice };
+  if (typeof choice === "string") return { includes: (handle) => listedId(handle) === choice };
   if (isList(choice)) {
     if (!choice.every((id) => typeof id === "string")) throw wrong(name, "a list that has something else than handles");
-    return { includes: ({ id }) => choice.includes(id) };
+    return { includes: (handle) => choice.includes(listedId(handle)) };
   }
   const key = keyOf(name, choice);
   return { includes: (handle) => handle.key === key, key };

@@ -41,7 +41,7 @@ let ids = 0;
 async function signIn({ store }: Tokenizer, username: string, label?: string): Promise<Request> {
   const req = { sessionID: `raw-id-${++ids}`, sessionStore: store } as unknown as Request;
   const created = Object.assign(store.createSession(req, { cookie: new session.Cookie() }), { username });
-  await (label === undefined ? save(created) : engines.get(store)?.replace(newSession(store), created, label));
+  await (label === undefined ? save(created) : engines.get(store)?.replace(newSession(store), created, { label }));
   return req;
 }
 
@@ -120,6 +120,7 @@ onEveryBackend(({ prototype, next }) => {
         {
           id: expect.stringMatching(/^[\w-]{22}$/),
           label: "phone",
+          remembered: false,
           createdAt: new Date(began),
           lastSeenAt: new Date(began),
           expiresAt: new Date(began + 20 * MINUTE),
