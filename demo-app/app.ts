@@ -39,7 +39,7 @@ export function createApp({ sessions, upstream, log = console.error, now = Date.
   app.get("/", (req, res) => res.redirect(303, isSignedIn(req) ? "/notes" : "/sign-in"));
   app.use(signingIn(notes));
   app.use(notesRoutes(notes));
-  app.use(sessionsRoutes(sessions, now));
+  app.use(sessionsRoutes(sessions, notes, now));
 
   app.use(notFound);
   app.use(failures(log));

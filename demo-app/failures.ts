@@ -41,6 +41,7 @@ export function failures(log: Log): ErrorRequestHandler {
 
 function explain(error: unknown, req: Request, res: Response): [number, Problem] {
   if (error instanceof TokenizerError && error.code === "SESSION_REVOKED") return [503, ENDED_MEANWHILE];
+  if (error instanceof TokenizerError && error.code === "SIGN_IN_AGAIN") return [401, PASSWORD_NEEDED];
   if (error instanceof TokenizerError && error.status === 503) return [503, storeFailed(req, res)];
   if (error instanceof ServiceUnreachable) return [502, serviceDown(req)];
   const status = clientFault(error);
@@ -65,6 +66,12 @@ const ENDED_MEANWHILE: Problem = {
     "While you were signing in, another browser of yours had sessions ended, this one among them. You were not signed in.",
   ],
   actions: [{ href: "/sign-in", label: "Sign in again" }],
+};
+
+const PASSWORD_NEEDED: Problem = {
+  title: "Please enter your password once more",
+  text: ["You signed in a while ago, and this needs to know that it is you. Nothing was done."],
+  actions: [{ href: "/sessions", label: "Back to your sessions" }],
 };
 
 function serviceDown(req: Request): Problem {

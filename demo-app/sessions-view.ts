@@ -47,7 +47,11 @@ function lastSeenFirst(one: UserSession, other: UserSession): number {
 
 function elsewhere(others: readonly UserSession[], now: number): Html {
   return html`${sessionList(others, now)}
-            <form class="all" method="post" action="/sessions/end-others">
+            <form class="all stack" method="post" action="/sessions/end-others">
+              <div class="field">
+                <label for="password">Your password, once more</label>
+                <input id="password" name="password" type="password" autocomplete="current-password" maxlength="4096" required>
+              </div>
               <button type="submit">End all other sessions</button>
             </form>`;
 }
@@ -56,7 +60,10 @@ function sessionList(sessions: readonly UserSession[], now: number): Html {
   return html`<ul class="sessions">${sessions.map((session) => sessionCard(session, now))}</ul>`;
 }
 
-function sessionCard({ id, label = UNKNOWN_BROWSER, createdAt, lastSeenAt, current }: UserSession, now: number): Html {
+function sessionCard(
+  { id, label = UNKNOWN_BROWSER, remembered, createdAt, lastSeenAt, current }: UserSession,
+  now: number,
+): Html {
   // Read out alone, "End" would not say what; two sessions of one label differ in when they were seen.
   const which = html`<span class="unseen"> ${label}, last seen ${ago(lastSeenAt, now)}</span>`;
   return html`
@@ -67,6 +74,7 @@ function sessionCard({ id, label = UNKNOWN_BROWSER, createdAt, lastSeenAt, curre
                     <div><dt>Began</dt><dd>${moment(createdAt, now)}</dd></div>
                     <div><dt>Last seen</dt><dd>${moment(lastSeenAt, now)}</dd></div>
                   </dl>
+                  ${remembered && html`<p class="quiet">Stays when that browser is closed.</p>`}
                 </div>
                 <form method="post" action="/sessions/end">
                   <input type="hidden" name="id" value="${id}">

@@ -4,14 +4,21 @@ import { type Request, type Response, Router } from "express";
 import type { tokenizer, UserSession } from "express-tokenizer";
 import { UNKNOWN_BROWSER } from "./browser-name.js";
 import { type Flash, leaveFlash, takeFlash } from "./flash.js";
+import type { NotesClient } from "./notes-client.js";
 import { sessionsPage } from "./sessions-view.js";
 import { show } from "./show.js";
-import { credentialsOf, requireUser } from "./signing-in.js";
+import { confirming, credentialsOf, limitWrongPasswords, requireUser } from "./signing-in.js";
 
 const GONE_ALREADY: Flash = { tone: "plain", text: "That session had ended already. Nothing was left to end." };
 const NO_OTHERS: Flash = { tone: "plain", text: "There was no other session to end." };
 
-export function sessionsRoutes({ users }: ReturnType<typeof tokenizer>, now: () => number): Router {
+const FRESH = 5; // minutes
+
+export function sessionsRoutes(
+  { users, fresh }: ReturnType<typeof tokenizer>,
+  notes: NotesClient,
+  now: () => number,
+): Router {
   const router = Router();
 
   router.get("/sessions", requireUser, async (req, res) => {
@@ -36,7 +43,8 @@ export function sessionsRoutes({ users }: ReturnType<typeof tokenizer>, now: () 
     backToSessions(req, res, count === 0 ? GONE_ALREADY : { tone: "good", text });
   });
 
-  router.post("/sessions/end-others", requireUser, async (req, res) => {
+  const askAgain = [limitWrongPasswords(), confirming(notes), fresh(FRESH)];
+  router.post("/sessions/end-others", requireUser, askAgain, async (req: Request, res: Response) => {
     res.locals.ending = NOT_KNOWN;
     const count = await users.revoke(credentialsOf(req).username, { except: req });
     const text = count === 1 ? "1 other session was ended." : `${count} other sessions were ended.`;

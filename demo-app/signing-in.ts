@@ -16,6 +16,7 @@ const WRONG_PASSWORD: Flash = {
   tone: "bad",
   text: "That name and password do not belong together. Please try again.",
 };
+const NOT_YOUR_PASSWORD: Flash = { tone: "bad", text: "That is not your password. No session was ended." };
 const CANNOT_CHECK: Flash = {
   tone: "plain",
   text: "The notes service is not answering, so your password could not be checked. Please try again soon.",
@@ -46,7 +47,8 @@ export function signingIn(notes: NotesClient): Router {
     }
     const draftIsTheirs = req.session.draft?.author === login.username;
     const label = browserName(req.get("User-Agent"));
-    await req.signIn(login, { keep: draftIsTheirs ? ["draft"] : [], label });
+    const remember = req.body.remember === "on";
+    await req.signIn(login, { keep: draftIsTheirs ? ["draft"] : [], label, remember });
     res.redirect(303, "/notes");
   });
 
@@ -78,6 +80,26 @@ export const requireUser: RequestHandler = (req, res, next) => {
 export function credentialsOf({ credentials }: Request): Login {
   if (credentials !== undefined) return credentials;
   throw new Error("a route that acts as the user was reached without credentials");
+}
+
+/**
+ * Asks again who it is: whose form has the right password has a sign-in that is not old. Without one, `sessions.fresh`
+ * decides.
+ */
+export function confirming(notes: NotesClient): RequestHandler {
+  return async (req, res, next) => {
+    const { username } = credentialsOf(req);
+    const login = loginFrom({ username, password: req.body?.password });
+    if (login === undefined) return next();
+    const objection = await objectionTo(login, notes);
+    if (objection === undefined) {
+      await req.confirmSignIn(login);
+      return next();
+    }
+    res.locals.wrongPassword = objection === WRONG_PASSWORD;
+    leaveFlash(req, res.locals.wrongPassword ? NOT_YOUR_PASSWORD : objection);
+    res.redirect(303, "/sessions");
+  };
 }
 
 async function objectionTo(login: Login, notes: NotesClient): Promise<Flash | undefined> {
@@ -120,7 +142,7 @@ function loginFrom(body: unknown): Login | undefined {
 }
 
 /** Counts by address, and only wrong passwords: an office behind one address may sign in as often as it likes. */
-function limitWrongPasswords() {
+export function limitWrongPasswords() {
   return rateLimit({
     windowMs: WINDOW,
     limit: WRONG_PASSWORDS,

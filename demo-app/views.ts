@@ -59,6 +59,10 @@ export function signInPage(flash: Flash | undefined): Html {
           <input id="password" name="password" type="password" autocomplete="current-password" maxlength="4096"
             required ${known !== undefined && AUTOFOCUS} ${wrong && FAULTY}>
         </div>
+        <div class="choice">
+          <input id="remember" name="remember" type="checkbox">
+          <label for="remember">Stay signed in when this browser is closed</label>
+        </div>
         <button type="submit">Sign in</button>
       </form>
       <p class="quiet">Just trying it? Demo accounts were printed where the demo was started.</p>`,

@@ -135,7 +135,7 @@ withChromium("in Chromium", () => {
     await other.getByText("Your session has ended. Please sign in again.").waitFor();
     await fillIn(other, GRACE);
     await other.getByRole("link", { name: "Sessions" }).click();
-    await other.getByRole("button", { name: "End all other sessions" }).click();
+    await endAllOthers(other, GRACE);
     await other.getByText("1 other session was ended.").waitFor();
     await page.reload();
     await page.getByText("Your session has ended. Please sign in again.").waitFor();
@@ -202,7 +202,7 @@ withChromium("in Chromium", () => {
     await page.getByRole("button", { name: "End Firefox on Linux" }).click();
     await page.getByText("1 session was ended: Firefox on Linux.").waitFor();
     await check("session-ended-elsewhere");
-    await page.getByRole("button", { name: "End all other sessions" }).click();
+    await endAllOthers(page, ADA);
     await page.getByText("2 other sessions were ended.").waitFor();
     await page.getByRole("link", { name: "Notes" }).click();
     await page.waitForURL("**/notes");
@@ -243,6 +243,11 @@ async function fillIn(page: Page, { username, password }: typeof ADA): Promise<v
   await page.getByLabel("Name").fill(username);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+async function endAllOthers(page: Page, { password }: typeof ADA): Promise<void> {
+  await page.getByLabel("Your password, once more").fill(password);
+  await page.getByRole("button", { name: "End all other sessions" }).click();
 }
 
 function focused(page: Page): Promise<string | null> {

@@ -72,7 +72,7 @@ export async function startDemo({
   let time = Date.now();
   const cookie = { secret: "a cookie secret for specs" };
   const sessions = tokenizer(
-    { tokenizer: { store_timeout: 60, ...place, timeout: 20, safe_password: safePassword, cookie } },
+    { tokenizer: { store_timeout: 60, ...place, timeout: 20, remember: {}, safe_password: safePassword, cookie } },
     { log: { warn: (line) => log.push(line) }, clock: () => time },
   );
   endings.push(() => sessions.close());

@@ -116,6 +116,14 @@ describe("the page of one's sessions", () => {
   });
 });
 
+test("a sign-in with the box ticked outlives the browser, and the page says so", async () => {
+  const tablet = demo.visitor();
+  const answer = await tablet.post("/sign-in", { ...ADA, remember: "on" });
+  expect(answer.headers["set-cookie"]?.[0]).toContain("Max-Age=7776000");
+  expect((await tablet.get("/sessions")).text).toContain("Stays when that browser is closed.");
+  expect((await demo.visitor().post("/sign-in", ADA)).headers["set-cookie"]?.[0]).not.toContain("Max-Age");
+});
+
 describe("ending one", () => {
   test("signs that browser out, says so once there and once here, and leaves the rest alone", async () => {
     const tablet = demo.visitor();
@@ -203,6 +211,21 @@ describe("ending all others", () => {
     expect(page.text).toContain("2 other sessions were ended.");
     expect(sessionsOn(page).map(({ here }) => here)).toEqual([true]);
     for (const visitor of [phone, tablet]) expect((await visitor.open("/notes")).text).toContain(ENDED);
+  });
+
+  test("asks for the password: a wrong one ends nothing, the right one makes an old sign-in fresh", async () => {
+    const page = (await laptop.get("/sessions")).text;
+    expect(page).toMatch(/<input id="password" name="password" type="password"[^>]* required>/);
+    demo.forward(6 * MINUTE);
+    const refused = await laptop.post("/sessions/end-others");
+    expect(refused.status).toBe(401);
+    expect(refused.text).toContain("Please enter your password once more");
+    await laptop.post("/sessions/end-others", { password: "wrong" });
+    expect((await laptop.get("/sessions")).text).toContain("That is not your password. No session was ended.");
+    expect(await isSignedIn(phone)).toBe(true);
+    await laptop.post("/sessions/end-others", { password: ADA.password });
+    expect((await laptop.get("/sessions")).text).toContain("1 other session was ended.");
+    expect([await isSignedIn(laptop), await isSignedIn(phone)]).toEqual([true, false]);
   });
 
   test("counts one as one, and none as none", async () => {
