@@ -63,7 +63,7 @@ export function assemble(options: AssemblyOptions) {
     revocation,
     operations,
     lifetime,
-    handleOf: (session) => engine.handleOf(session),
+    handleOf: (session) => engine.known.handleOf(session),
   });
   return { engine, store, users, listing, lifetime, operations, endings };
 }

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { TokenizerError } from "../errors.js";
 import { nextTick } from "../native.js";
-import type { SignIn } from "./users/user-record.js";
+import { listedIdOf, type SignIn } from "./users/user-record.js";
 
 /**
  * Why a session ended:
@@ -32,9 +32,9 @@ export class Endings {
 
   tell(signIn: SignIn | undefined, reason: EndReason): void {
     if (!signIn || this.#emitter.listenerCount("ended") === 0) return;
-    const { handle, user } = signIn;
+    const end = { handle: listedIdOf(signIn), user: signIn.user, reason };
     // Not at once: what a listener throws is no failed sign-out.
-    nextTick(() => this.#emitter.emit("ended", { handle, user, reason }));
+    nextTick(() => this.#emitter.emit("ended", end));
   }
 
   /** The emitter, for one of these events: another name would never be heard of. */

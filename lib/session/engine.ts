@@ -6,15 +6,16 @@ import type { Deadline } from "../deadline.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
-import { rememberedMark } from "./cookie-mark.js";
 import type { Endings, EndReason } from "./endings.js";
+import { KnownSessions } from "./known.js";
 import type { Lifetime } from "./lifetime.js";
 import { type LoadedSession, type SessionKeys, SessionLoader } from "./loader.js";
+import { nextHead } from "./next-head.js";
 import type { Operations } from "./operations.js";
 import type { Shared } from "./queue.js";
-import type { RecordHead } from "./record.js";
 import { type Replaced, Replacing } from "./replacing.js";
 import type { RequestAttributes } from "./request-attributes.js";
+import { SentCookies } from "./sent-cookies.js";
 import { Signing } from "./signing.js";
 import {
   firstExpected,
@@ -28,10 +29,8 @@ import {
   stateOf,
   userOf,
   withCookieMark,
-  withMaxAge,
 } from "./snapshot.js";
 import type { UserIndex } from "./users/user-index.js";
-import type { KeyIds } from "./users/user-record.js";
 import { type Save, SessionWriter } from "./writer.js";
 
 /** What the store's listeners hear of. */
@@ -72,25 +71,19 @@ interface SaveRequest extends SignInChoice {
 }
 
 export class SessionEngine {
+  readonly known = new KnownSessions();
+  readonly cookies: SentCookies;
   readonly #options: EngineOptions;
   readonly #writer: SessionWriter;
   readonly #signing: Signing;
   readonly #loader: SessionLoader;
   readonly #replacing: Replacing;
-  /**
-   * What is known of a session object is its property of this name. In a WeakMap it would be kept for longer than the
-   * request; and what is copied from a session is another one, so it is not enumerable.
-   */
-  readonly #known = Symbol("known");
-  /** The same of those that take no new property: frozen, say. */
-  #knownOfClosed: WeakMap<object, Snapshot> | undefined;
   /** New sessions that take the place of an ended one: saved even when empty, so that their cookie works. */
   readonly #savedWhenEmpty = new WeakSet<object>();
-  /** Sessions whose cookie is sent again. */
-  readonly #renewingCookie = new WeakSet<object>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.cookies = new SentCookies({ ...options, known: this.known });
     this.#writer = new SessionWriter(options);
     this.#signing = new Signing({ ...options, writer: this.#writer });
     this.#loader = new SessionLoader(options);
@@ -107,54 +100,9 @@ export class SessionEngine {
     return this.#loader.isUnreadable(sid);
   }
 
-  /** Takes what was loaded for what is known of an object that was made from it. */
-  remember(session: object, snapshot: Snapshot): void {
-    const isKept = Object.hasOwn(session, this.#known)
-      ? Reflect.set(session, this.#known, snapshot)
-      : Reflect.defineProperty(session, this.#known, { value: snapshot, writable: true });
-    if (isKept) return;
-    this.#knownOfClosed ??= new WeakMap();
-    this.#knownOfClosed.set(session, snapshot);
-  }
-
-  snapshotOf(session: object): Snapshot | undefined {
-    const ofClosed = this.#knownOfClosed?.get(session);
-    if (ofClosed) return ofClosed;
-    // Its own: what was made over a session is another one.
-    return Object.hasOwn(session, this.#known) ? Reflect.get(session, this.#known) : undefined;
-  }
-
-  /** Whether the store acknowledged this session object, or answered it, and knows of no end. */
-  isStored(session: object): boolean {
-    return this.snapshotOf(session)?.isGone === false;
-  }
-
-  /** What its user's list calls the session; nothing where nobody is signed in to it, as far as the store knows. */
-  handleOf(session: object): string | undefined {
-    const snapshot = this.snapshotOf(session);
-    return snapshot?.isGone === false ? snapshot.head.signIn?.handle : undefined;
-  }
-
   /** Lets a new session be saved even when nothing is in it. */
   saveWhenEmpty(session: object): void {
     this.#savedWhenEmpty.add(session);
-  }
-
-  /** Whether the cookie of a session was sent with other attributes than now. */
-  hasOldCookie(session: object): boolean {
-    const snapshot = this.snapshotOf(session);
-    return snapshot?.isGone === false && snapshot.head.cookie !== this.#cookieMarkOf(session, snapshot.head);
-  }
-
-  /** When browsers are to forget the cookie of a remembered session, in milliseconds since 1970; none of others. */
-  cookieEndOf(session: object): number | undefined {
-    const head = this.snapshotOf(session)?.head;
-    return head?.remembered && this.#options.lifetime.cookieEndOf(head);
-  }
-
-  /** The cookie is sent again with the answer that the next save is for, which says so in the record. */
-  renewCookie(session: object): void {
-    this.#renewingCookie.add(session);
   }
 
   /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
@@ -189,7 +137,10 @@ export class SessionEngine {
     session: Session & SessionData,
     choice: SignInChoice = {},
   ): Promise<void> {
-    await this.#replace(old, session, { ...choice, replaced: old && this.isStored(old) ? { sid: old.id } : undefined });
+    await this.#replace(old, session, {
+      ...choice,
+      replaced: old && this.known.isStored(old) ? { sid: old.id } : undefined,
+    });
   }
 
   /**
@@ -199,12 +150,12 @@ export class SessionEngine {
    * @throws TokenizerError `SIGN_IN_AGAIN` when it is over by then, `SESSION_REVOKED` when it is ended just now
    */
   async moveOn(old: Session & SessionData, session: Session & SessionData): Promise<void> {
-    await this.#replace(old, session, { replaced: { sid: old.id, continued: this.snapshotOf(old) } });
+    await this.#replace(old, session, { replaced: { sid: old.id, continued: this.known.snapshotOf(old) } });
   }
 
   /** Moves the end when that is due; where `cookie.maxAge` was changed, saves. A session that is missing is no error. */
   async touch(sid: string, session: SessionData): Promise<void> {
-    const snapshot = this.snapshotOf(session);
+    const snapshot = this.known.snapshotOf(session);
     if (snapshot && !isSameMaxAge(maxAgeOf(session, this.#options.lifetime.now), snapshot.maxAge))
       return this.save(sid, session);
     if (snapshot?.isGone) return;
@@ -231,15 +182,10 @@ export class SessionEngine {
     choice: Pick<SaveRequest, "label" | "remembered" | "replaced">,
   ): Promise<void> {
     await this.#save({ sid: session.id, session, state: this.#stateOf(session), ...choice });
-    if (!this.isStored(session)) throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
-    const snapshot = old && this.snapshotOf(old);
+    if (!this.known.isStored(session))
+      throw new TokenizerError("STORE_UNAVAILABLE", "The new session is gone already.");
+    const snapshot = old && this.known.snapshotOf(old);
     if (snapshot) snapshot.isGone = true;
-  }
-
-  #cookieMarkOf(session: object, { remembered }: RecordHead): string | undefined {
-    const { byRequest, cookieMark } = this.#options;
-    const mark = byRequest ? byRequest.markOf(session) : cookieMark;
-    return remembered ? rememberedMark(mark) : mark;
   }
 
   #stateOf(session: object): SessionState {
@@ -247,13 +193,13 @@ export class SessionEngine {
   }
 
   #isChanged(session: object, state: SessionState): boolean {
-    const snapshot = this.snapshotOf(session);
+    const snapshot = this.known.snapshotOf(session);
     if (!snapshot) return state.text !== "{}" || this.#savedWhenEmpty.has(session);
     return !snapshot.isGone && !this.#isSaved(session, snapshot, state);
   }
 
   #isSaved(session: object, snapshot: Snapshot, state: SessionState): boolean {
-    const isRenewing = this.#renewingCookie.has(session) && this.hasOldCookie(session);
+    const isRenewing = this.cookies.isRenewed(session) && this.cookies.isOld(session);
     return !isRenewing && isSaved(snapshot, state);
   }
 
@@ -268,17 +214,17 @@ export class SessionEngine {
   async #saveInTurn(request: SaveRequest, turn: Turn): Promise<void> {
     const { sid, session, state, label, replaced } = request;
     const { key, deadline } = turn;
-    const snapshot = this.snapshotOf(session);
+    const snapshot = this.known.snapshotOf(session);
     if (snapshot?.isGone || (snapshot && this.#isSaved(session, snapshot, state))) return;
     if (!snapshot && state.isLetGo) return this.#discard(key);
     const start = performance.now();
-    const { endings, users } = this.#options;
+    const { endings, lifetime, users } = this.#options;
     const before = snapshot?.head.signIn;
     const { codec, ids } = await this.#options.keys;
     const isOther = state.username !== snapshot?.username;
-    const isCookieNew = snapshot ? this.#renewingCookie.has(session) : isSession(session);
-    const sameCookie = this.#headOf(request, snapshot, isOther, ids);
-    const head = isCookieNew ? withCookieMark(sameCookie, this.#cookieMarkOf(session, sameCookie)) : sameCookie;
+    const isCookieNew = snapshot ? this.cookies.isRenewed(session) : isSession(session);
+    const sameCookie = nextHead(request, { snapshot, isOther, by: ids[0] }, lifetime);
+    const head = isCookieNew ? withCookieMark(sameCookie, this.cookies.markOf(session, sameCookie)) : sameCookie;
     const save: Save = { ...turn, codec, sid, snapshot, state, head, expected: firstExpected(snapshot, session) };
     const user = isOther ? userOf(state.username) : undefined;
     try {
@@ -288,13 +234,13 @@ export class SessionEngine {
         ? this.#writer.write(save)
         : this.#signing.signIn({ save, user, label, continued, removeReplaced }));
       if (!written) return this.#discard(key, snapshot);
-      this.remember(session, written);
+      this.known.remember(session, written);
       emit("save", () => ({ session: shortName(key), milliseconds: performance.now() - start }));
     } catch (error) {
       // Whatever the application does with this object from here on, nothing of it is written any more.
       const isRevoked = error instanceof TokenizerError && error.code === "SESSION_REVOKED";
       if (isRevoked) {
-        this.remember(session, goneSnapshot(state, head));
+        this.known.remember(session, goneSnapshot(state, head));
         endings.tell(before, "revoked");
       }
       throw error;
@@ -302,25 +248,6 @@ export class SessionEngine {
     if (!isOther || !before) return;
     endings.tell(before, user === undefined ? "sign-out" : "replaced");
     await users.leave(before, deadline);
-  }
-
-  #headOf(
-    { state, remembered, replaced }: SaveRequest,
-    snapshot: Snapshot | undefined,
-    isOther: boolean,
-    [by]: KeyIds,
-  ): RecordHead {
-    const { lifetime } = this.#options;
-    const head: RecordHead = replaced?.continued?.head ?? snapshot?.head ?? { created: lifetime.now };
-    const { end: _end, remembered: _remembered, signIn, ...others } = head;
-    if (replaced?.continued || (!isOther && snapshot))
-      return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);
-    // Somebody else, or nobody: the absolute end counts from here.
-    const life = remembered ? ({ remembered: true } as const) : {};
-    const end = lifetime.absoluteEnd(life);
-    const isNobodys = userOf(state.username) === undefined;
-    const rest = { ...others, ...life, ...(isNobodys && { created: lifetime.now }) };
-    return withMaxAge(end === undefined ? rest : { ...rest, end }, state, snapshot);
   }
 
   #discard(key: string, snapshot?: Snapshot): void {

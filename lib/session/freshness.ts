@@ -18,7 +18,7 @@ const signedInAt: PropertyDescriptor & ThisType<Request & WithEngine> = {
     const { session } = this;
     // What the application put there may be none.
     const signIn =
-      typeof session === "object" && session ? signInOf(this[ENGINE]?.snapshotOf(session), session) : undefined;
+      typeof session === "object" && session ? signInOf(this[ENGINE]?.known.snapshotOf(session), session) : undefined;
     return signIn && new Date(signIn.confirmed ?? signIn.since);
   },
 };

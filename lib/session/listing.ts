@@ -8,6 +8,7 @@ import type { Lifetime, SessionTimes } from "./lifetime.js";
 import type { SessionKeys } from "./loader.js";
 import type { Operations } from "./operations.js";
 import { inspectHead } from "./record.js";
+import { listedIdOf } from "./users/user-record.js";
 
 /** A session as `all` lists it. Where sessions are sealed whole, only what stands in clear. */
 export type ListedSession = Partial<SessionData> & {
@@ -73,7 +74,7 @@ export class SessionListing {
       if (!head) continue;
       yield {
         id: key.slice(SESSION_PREFIX.length),
-        handle: head.signIn?.listedAs ?? head.signIn?.handle,
+        handle: head.signIn && listedIdOf(head.signIn),
         user: head.signIn?.user,
         remembered: head.remembered === true,
         ...this.#options.lifetime.timesOf(head, expires),

@@ -175,16 +175,16 @@ export class RequestSession {
     cookie.lookAtOthers(res);
     const session: unknown = req.session;
     const current = isSession(session) ? session : undefined;
-    const isSaved = current !== undefined && engine.isStored(current);
+    const isSaved = current !== undefined && engine.known.isStored(current);
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
     const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndGivenUp;
-    const end = current && engine.cookieEndOf(current);
+    const end = current && engine.cookies.endOf(current);
     if (isNew) {
       cookie.send(req, res, { id: current.id, end }, { found, isSaved });
       this.#announcedId = current.id;
     } else if (this.#isSignedOut || isLetGo) cookie.clear(req, res, found);
     else if (found.live === undefined || current?.id === found.live) {
-      const isOld = current !== undefined && engine.hasOldCookie(current);
+      const isOld = current !== undefined && engine.cookies.isOld(current);
       cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld, end });
     }
   }
@@ -193,9 +193,9 @@ export class RequestSession {
   #renewCookie(session: LiveSession): void {
     const { engine, cookie } = this.#shared;
     const isHere = session.id === this.#found.live && !this.#isHeadOut;
-    if (!isHere || !engine.hasOldCookie(session) || !cookie.mayRenew(this.#req, this.#res, this.#found)) return;
+    if (!isHere || !engine.cookies.isOld(session) || !cookie.mayRenew(this.#req, this.#res, this.#found)) return;
     this.#isCookieRenewed = true;
-    engine.renewCookie(session);
+    engine.cookies.renew(session);
   }
 
   /** Whether the session that the handler let go of is in no store. */
@@ -203,7 +203,7 @@ export class RequestSession {
     const { sessionID } = this.#req;
     const removal = this.#removal;
     const isRemoved = this.#endedId === sessionID || (removal?.isOver === true && removal.error === undefined);
-    return isRemoved || (this.#latest.id === sessionID && !this.#shared.engine.isStored(this.#latest));
+    return isRemoved || (this.#latest.id === sessionID && !this.#shared.engine.known.isStored(this.#latest));
   }
 
   /** The page tells of a failure: of this one, most likely, which `destroy` met before. It is not tried again. */

@@ -49,7 +49,7 @@ export async function signIn(
     if (sealed) session.credentials = sealer.seal(session.id, sealed, lifetime.absoluteEnd(remembered));
     if (old && isMaxAgeNew(engine, old)) keepMaxAge(old, session);
     await engine.replace(old, session, { label: labelOf(label), ...remembered });
-    showCookieEnd(session.cookie, engine.cookieEndOf(session));
+    showCookieEnd(session.cookie, engine.cookies.endOf(session));
   });
 }
 
@@ -60,7 +60,7 @@ export async function confirmSignIn(
   old: LiveSession | undefined,
   credentials: ExpressTokenizer.SignInCredentials | undefined,
 ): Promise<void> {
-  const snapshot = old && engine.snapshotOf(old);
+  const snapshot = old && engine.known.snapshotOf(old);
   if (!snapshot || !signInOf(snapshot, old)) throw nobodyToConfirm();
   if (credentials !== undefined) checkSameUser(credentials, old);
   const given = sealer && credentials && completeCredentials("confirmSignIn", credentials);
@@ -75,7 +75,7 @@ export async function confirmSignIn(
     if (sealed === undefined) delete session.credentials;
     else session.credentials = sealed;
     await engine.moveOn(old, session);
-    showCookieEnd(session.cookie, engine.cookieEndOf(session));
+    showCookieEnd(session.cookie, engine.cookies.endOf(session));
   });
 }
 
@@ -87,7 +87,7 @@ export async function signOut(
 ): Promise<void> {
   const key = storageKey(old?.id ?? req.sessionID);
   await exchangeSession(req, store, async () => {
-    if (old && !engine.isStored(old)) return;
+    if (old && !engine.known.isStored(old)) return;
     await engine.remove(key, "sign-out");
     emit("sign-out", () => ({ session: shortName(key), user: old?.username }));
   });
@@ -115,7 +115,7 @@ function labelOf(label: unknown): string | undefined {
 
 /** What the application said of the session's lifetime in this request, and not in one before. */
 function isMaxAgeNew(engine: SessionEngine, old: LiveSession): boolean {
-  return !isSameMaxAge(old.cookie.originalMaxAge ?? undefined, engine.snapshotOf(old)?.maxAge);
+  return !isSameMaxAge(old.cookie.originalMaxAge ?? undefined, engine.known.snapshotOf(old)?.maxAge);
 }
 
 function keepMaxAge({ cookie: { originalMaxAge } }: LiveSession, session: LiveSession): void {

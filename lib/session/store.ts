@@ -130,14 +130,14 @@ export class TokenStore extends ExpressStore {
   /** Makes the session object; what is known of the loaded data is known of it. */
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const { engine, byRequest } = this.#parts;
-    const snapshot = engine.snapshotOf(data);
+    const snapshot = engine.known.snapshotOf(data);
     const created = super.createSession(req, data);
     keepAllKeys(created, data);
     if (byRequest) Object.assign(created.cookie, shownAttributes(byRequest.of(req)));
     if (created.cookie.secure === "auto") created.cookie.secure = req.secure === true;
     if (snapshot) {
-      engine.remember(created, snapshot);
-      if (snapshot.head.remembered) showCookieEnd(created.cookie, engine.cookieEndOf(created));
+      engine.known.remember(created, snapshot);
+      if (snapshot.head.remembered) showCookieEnd(created.cookie, engine.cookies.endOf(created));
     }
     return created;
   }
@@ -184,7 +184,7 @@ export class TokenStore extends ExpressStore {
     const { engine, cookie } = this.#parts;
     // Not a copy: of each session loaded it would live until the next collection of all.
     const data: object = Object.assign(fields, { cookie: cookieData(cookie, snapshot.maxAge, snapshot.expires) });
-    engine.remember(data, snapshot);
+    engine.known.remember(data, snapshot);
     return data as SessionData;
   }
 

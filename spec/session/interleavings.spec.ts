@@ -246,7 +246,7 @@ async function check(backend: Backend, plan: Plan, pause: Pause, settled: Settle
   const isUsers = (data: SessionData) => data.username === USER;
   const signedIn = [...alive.values()]
     .filter(isUsers)
-    .map((data) => observer.engine.snapshotOf(data)?.head.signIn?.handle);
+    .map((data) => observer.engine.known.snapshotOf(data)?.head.signIn?.handle);
   expect(new Set(listed)).toEqual(new Set(signedIn));
   if (limit !== undefined) expect(listed.length).toBeLessThanOrEqual(limit);
   expect(await observer.store.length()).toBe(alive.size);

@@ -85,6 +85,11 @@ export function listedId({ id, listedAs }: Handle): string {
   return listedAs ?? id;
 }
 
+/** The same, by what the session's head keeps. */
+export function listedIdOf({ handle, listedAs }: SignIn): string {
+  return listedAs ?? handle;
+}
+
 /** What a head may hold, whoever wrote it. */
 export function isSignIn(value: unknown): value is SignIn {
   const found = (value ?? {}) as Record<string, unknown>;

@@ -29,6 +29,9 @@ function start(options: AppOptions = {}): Promise<App> {
       app.post("/destroy", (req, res, next) => {
         req.session.destroy((error) => (error ? next(error) : res.sendStatus(204)));
       });
+      app.post("/confirm", (req, res, next) => {
+        req.confirmSignIn().then(() => res.sendStatus(204), next);
+      });
       app.post("/name", (req, res) => {
         if (req.body.username) req.session.username = req.body.username;
         else delete req.session.username;
@@ -72,6 +75,8 @@ const ENDINGS: [string, SessionEnd["reason"], Ending][] = [
   ["users.revokeEveryone", "revoked", (app) => app.sessions.users.revokeEveryone()],
 ];
 
+const CONFIRMED: typeof ENDINGS = ENDINGS.filter(([name]) => /req.signOut|users|store.clear/.test(name));
+
 onEveryBackend(({ next, prototype }) => {
   let place: Place;
   let app: App;
@@ -91,6 +96,20 @@ onEveryBackend(({ next, prototype }) => {
     expect(told).toEqual([{ handle, user: "ada", reason }]);
     await visitor.post("/sign-out");
     expect(told.filter((one) => one.handle === handle)).toHaveLength(1);
+  });
+
+  test.each(CONFIRMED)("a confirmed session keeps its handle, and %s tells of it as %s", async (_, reason, end) => {
+    const { visitor, handle } = await signedIn(app);
+    const told = listen(app);
+    await visitor.post("/confirm");
+    await visitor.post("/confirm");
+    // It goes on: that is no end.
+    expect(told).toEqual([]);
+    expect((await visitor.get("/handle")).body).toEqual({ handle });
+    expect(await app.sessions.users.list("ada")).toMatchObject([{ id: handle }]);
+    await end(app, visitor, handle);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toEqual([{ handle, user: "ada", reason }]);
   });
 
   test("all but the request's own are told when the others are revoked", async () => {

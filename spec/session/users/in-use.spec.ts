@@ -305,7 +305,7 @@ onEveryBackend(({ prototype, next }) => {
       // What the error page does with it brings nothing back.
       Object.assign(req.session, { flash: "sorry" });
       await save(req.session);
-      expect(server.engine.isStored(req.session)).toBe(false);
+      expect(server.engine.known.isStored(req.session)).toBe(false);
       expect(await server.isIn(req)).toBe(false);
       expect(await server.store.length()).toBe(0);
     });

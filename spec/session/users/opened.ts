@@ -106,7 +106,7 @@ export class Opened {
     const req = { sessionID, sessionStore: this.store } as unknown as Request;
     const data = { ...loaded.fields, cookie: new session.Cookie() } as unknown as SessionData;
     data.cookie.originalMaxAge = loaded.snapshot.maxAge ?? null;
-    this.engine.remember(this.store.createSession(req, data), loaded.snapshot);
+    this.engine.known.remember(this.store.createSession(req, data), loaded.snapshot);
     return req;
   }
 

@@ -113,7 +113,7 @@ export class Browsers {
       req.session.username = session.user;
       const { engine } = task.process.assembly;
       await engine.commit(req.session);
-      if (!engine.isStored(req.session)) session.causes.add("gone");
+      if (!engine.known.isStored(req.session)) session.causes.add("gone");
       return true;
     };
     return this.#start(task, work, (error, isSignedIn) => void this.#isAccepted(task, session, error, isSignedIn));
@@ -160,7 +160,7 @@ export class Browsers {
       const req = await this.#load(task, sid);
       if (req?.session.username !== "ada") return undefined;
       const { users, engine } = task.process.assembly;
-      own = engine.snapshotOf(req.session)?.head.signIn?.handle;
+      own = engine.known.snapshotOf(req.session)?.head.signIn?.handle;
       return users.revoke("ada", kind === "only" ? { only: req } : { except: req });
     });
   }
@@ -196,7 +196,7 @@ export class Browsers {
       if (!data) return undefined;
       const req = requestOf(task.process, sid);
       store.createSession(req, data);
-      const session = this.#ledger.byHandle(engine.snapshotOf(req.session)?.head.signIn?.handle);
+      const session = this.#ledger.byHandle(engine.known.snapshotOf(req.session)?.head.signIn?.handle);
       if (session) judgeServed(this.#ledger, task, session, seen);
       return req;
     } finally {
