@@ -52,8 +52,9 @@ async function ask(question: string): Promise<string> {
 
 async function run(argv: readonly string[]): Promise<number> {
   const width = stdout.isTTY ? stdout.columns || USUAL_WIDTH : undefined;
-  // NO_COLOR, FORCE_COLOR, TERM=dumb and pipes are known there.
-  const colours = pico.createColors(pico.isColorSupported && stdout.isTTY);
+  // NO_COLOR, FORCE_COLOR and TERM=dumb are known there; a pipe of a CI run it takes for a terminal.
+  const isColoured = pico.isColorSupported && (stdout.isTTY === true || Boolean(process.env.FORCE_COLOR));
+  const colours = pico.createColors(isColoured);
   if (argv[0] !== "--version") return main(argv, { print, tell, env: process.env, terminal, width, colours });
   await print(version());
   return 0;

@@ -15,8 +15,12 @@ const BIN = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
 const local = () => ({ type: "local", path: `${lastingFolder()}/tokens` }) as const;
 
 function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return binWith({}, ...argv);
+}
+
+function binWith(env: NodeJS.ProcessEnv, ...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...argv], (error, stdout, stderr) => {
+    execFile(process.execPath, [BIN, ...argv], { env: { ...process.env, ...env } }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
   });
@@ -80,6 +84,16 @@ test("the commands work, say nothing beside it, and end by themselves", async ()
     stdout: '{"dropped":0}\n',
     stderr: "",
   });
+});
+
+test.each([
+  ["a CI run, whose pipe is no terminal", { CI: "true", FORCE_COLOR: undefined }, false],
+  ["FORCE_COLOR", { FORCE_COLOR: "1", NO_COLOR: undefined }, true],
+  ["NO_COLOR, which wins", { FORCE_COLOR: "1", NO_COLOR: "1" }, false],
+])("colours into a pipe, by %s", async (_name, env, isColoured) => {
+  const { file } = await appAt(local());
+  const { stdout } = await binWith(env, "check", "--settings", file);
+  expect(stdout.includes("\u001b[1m")).toBe(isColoured);
 });
 
 withRedis("connections", () => {

@@ -52,13 +52,16 @@ const backendOf = (way: object = {}) =>
   makeBackend({ aws_region_name: REGION, endpoint: dynamodb.endpoint, table, ...way });
 
 describe("credentials with white space, as a Kubernetes secret's newline: refused at once, as no request could hold them", () => {
-  const KEYS = { AWS_ACCESS_KEY_ID: "AKIDHOLE", AWS_SECRET_ACCESS_KEY: "hole", AWS_SESSION_TOKEN: "hole" };
+  const KEYS = { AWS_ACCESS_KEY_ID: "AKIDNOBODYS", AWS_SECRET_ACCESS_KEY: "nobodys", AWS_SESSION_TOKEN: "nobodys" };
 
   test.each([
-    ["the access key's id", { AWS_ACCESS_KEY_ID: "AKIDHOLE\n" }],
-    ["the secret key", { AWS_SECRET_ACCESS_KEY: " hole" }],
-    ["the session token", { AWS_SESSION_TOKEN: "hole\r" }],
-    ["the access key's id and the secret key", { AWS_ACCESS_KEY_ID: "AKIDHOLE ", AWS_SECRET_ACCESS_KEY: "hole\n" }],
+    ["the access key's id", { AWS_ACCESS_KEY_ID: "AKIDNOBODYS\n" }],
+    ["the secret key", { AWS_SECRET_ACCESS_KEY: " nobodys" }],
+    ["the session token", { AWS_SESSION_TOKEN: "nobodys\r" }],
+    [
+      "the access key's id and the secret key",
+      { AWS_ACCESS_KEY_ID: "AKIDNOBODYS ", AWS_SECRET_ACCESS_KEY: "nobodys\n" },
+    ],
   ])("%s", async (what, env) => {
     Object.assign(process.env, KEYS, env);
     const { backend } = backendOf();
@@ -67,13 +70,13 @@ describe("credentials with white space, as a Kubernetes secret's newline: refuse
       code: "STORE_UNUSABLE",
       message: `The AWS credentials that were found cannot be right: there is white space in ${what}. Take it away where they come from; often it is a newline at the end.`,
     });
-    expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/hole/i);
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/nobodys/i);
     expect(dynamodb.calls).toEqual([]);
   });
 
   test("by the settings, the same; and nothing keeps the process from ending", async () => {
     const before = timers();
-    const { backend } = backendOf({ aws_access_key: "AKIDHOLE\n", aws_secret_key: "hole" });
+    const { backend } = backendOf({ aws_access_key: "AKIDNOBODYS\n", aws_secret_key: "nobodys" });
     expect(await failureOf(backend.open())).toMatchObject({ code: "STORE_UNUSABLE" });
     await backend.close();
     expect(timers()).toBe(before);
