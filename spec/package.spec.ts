@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { layOut, outputIn, pack, ROOT, run, type Tarball } from "./support/packed.js";
 
@@ -12,7 +12,7 @@ const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
 const PUBLINT = join(ROOT, "node_modules/publint/src/cli.js");
 const ATTW = join(ROOT, "node_modules/@arethetypeswrong/cli/dist/index.js");
 /** Kilobytes, with little room above what it is: what was not meant to be packed is larger than that. */
-const LARGEST = { packed: 270, unpacked: 940 };
+const LARGEST = { packed: 350, unpacked: 1200 };
 
 let folder: string;
 let tarball: Tarball;
@@ -28,14 +28,35 @@ afterAll(() => {
 
 describe("the tarball", () => {
   test("holds what is needed beside dist, and nothing else", () => {
+    const documents = readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`);
     expect(tarball.paths.filter((path) => !path.startsWith("dist/"))).toEqual([
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "SECURITY.md",
+      "bench/RESULTS.md",
+      "bench/SCALE.md",
+      "bench/SEALING.md",
+      "bench/results.svg",
+      ...documents.sort(),
       "package.json",
       "settings.example.yml",
       "settings.schema.json",
     ]);
+  });
+
+  test("no link and no picture of its documents is dead where it is installed", () => {
+    const documents = tarball.paths.filter((path) => path.endsWith(".md") && path !== "CHANGELOG.md");
+    const dead = documents.flatMap((document) => {
+      const text = readFileSync(join(ROOT, document), "utf8");
+      const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target = ""]) => target);
+      return targets
+        .map((target) => posix.join(posix.dirname(document), target))
+        .filter((target) => !tarball.paths.includes(target))
+        .map((target) => `${document}: ${target}`);
+    });
+    expect(documents.length).toBeGreaterThan(15);
+    expect(dead).toEqual([]);
   });
 
   test("holds one script and one declaration for each source in lib, and says that they are CommonJS", () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
@@ -156,7 +156,20 @@ describe("README", () => {
 
 const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 
+test("docs/README.md lists every document", () => {
+  const index = readFileSync(join(ROOT, "docs/README.md"), "utf8");
+  const named = [...index.matchAll(/\| \[([\w-]+\.md)\]/g)].map(([, name]) => name);
+  const documents = readdirSync(join(ROOT, "docs")).filter((name) => name !== "README.md");
+  expect(named.sort()).toEqual(documents.sort());
+});
+
 describe.each([...DOCUMENTS, ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)])("%s", (file) => {
+  test("every file of this repository that it names is there", () => {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    const named = [...text.matchAll(/`((?:spec|bench)\/[\w/.-]+\.\w+)`/g)].map(([, path = ""]) => path);
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
   test("every file and heading that it links to is there", () => {
     const text = readFileSync(join(ROOT, file), "utf8");
     const links = [...text.matchAll(/\]\((?!http)([^)#]*)(?:#([^)]+))?\)/g)];

@@ -42,15 +42,15 @@ describe.each(["beside.md", "operation.md", "recipes.md"])("%s", (name) => {
   test.each(sections.map((section) => [section.split("\n", 1).join(), section] as const))(
     "%s: as in its spec",
     (_title, section) => {
-      const [, spec = ""] = /Shown by \[[^\]]+\]\((.*?)\)/.exec(section) ?? [];
-      const source = unindented(readFileSync(join(DOCS, spec), "utf8"));
+      const [, spec = ""] = /Shown by `(spec\/[^`]+)`/.exec(section) ?? [];
+      const source = unindented(readFileSync(join(ROOT, spec), "utf8"));
       for (const block of blocksOf(section, "ts")) expect(source).toContain(unindented(block));
     },
   );
 });
 
 test("every spec of spec/beside has its section in beside.md", () => {
-  const named = [...read("beside.md").matchAll(/^Shown by .*?spec\/beside\/(.*?)\)/gm)].map(([, spec]) => spec);
+  const named = [...read("beside.md").matchAll(/^Shown by `spec\/beside\/(.*?)`/gm)].map(([, spec]) => spec);
   expect(named.sort()).toEqual(readdirSync(join(ROOT, "spec/beside")).sort());
 });
 
