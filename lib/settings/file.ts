@@ -113,6 +113,9 @@ function describeYamlFault(error: unknown): string {
   }
   const { mark } = error;
   const where = mark === undefined ? "" : `line ${mark.line + 1}, column ${mark.column + 1}: `;
+  if (mark && isSetInByTab(mark)) {
+    return `${where}the line is set in with a tab, which YAML does not allow; use spaces.`;
+  }
   const twice = error.reason === "duplicated mapping key" ? keyAt(mark) : undefined;
   if (twice !== undefined) {
     return `${where}the key ${twice} is there twice; keep one.`;
@@ -128,6 +131,10 @@ function withoutValues(reason: string): string {
 
 function keyAt(mark: YAMLException["mark"]): string | undefined {
   return mark && /^[\w.-]{1,64}(?=\s*:)/.exec(mark.buffer.slice(mark.position))?.[0];
+}
+
+function isSetInByTab({ buffer, line }: NonNullable<YAMLException["mark"]>): boolean {
+  return /^ *\t/.test(buffer.split(/\r\n|\r|\n/)[line] ?? "");
 }
 
 /** Aliases are shared, not copied: small to parse, but whoever walks the document walks all of what they stand for. */

@@ -494,6 +494,16 @@ describe("40 tags, BOM, two documents", () => {
     ["UTF-16", Buffer.from(`\uFEFF${section()}`, "utf16le"), "the file is not UTF-8 text"],
     ["a NUL", `${section()}\n\0`, "null byte is not allowed"],
     ["an open quote", "tokenizer: 'x\n", "line 2, column 1: deficient indentation"],
+    [
+      "a tab",
+      "tokenizer:\n\ttype: local\n",
+      "line 2, column 1: the line is set in with a tab, which YAML does not allow",
+    ],
+    [
+      "a tab behind spaces",
+      "tokenizer:\r\n  type: local\r\n  \ttimeout: 20\r\n",
+      "line 3, column 3: the line is set in",
+    ],
     ["an open bracket", "tokenizer: [x\n  ", "in it belongs in 'single quotes'"],
   ])("40 %s", (_, text, message) => {
     expectRefusedFile(writeSettings(text), message);
