@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { type IncomingMessage, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import express from "express";
@@ -41,11 +42,14 @@ async function refusesConnections(port: number): Promise<void> {
 
 describe("README", () => {
   /** Starts the application of the README; a second time on the sessions of the first. */
-  async function startApplication() {
+  async function startApplication(express = "express") {
     const port = await freePort();
     const settings = block("yaml").replace("…", "x".repeat(32));
     writeFileSync(join(folder, "settings.yml"), settings, { mode: 0o600 });
-    writeFileSync(join(folder, "app.mjs"), block("ts").replace("3000", String(port)));
+    writeFileSync(
+      join(folder, "app.mjs"),
+      block("ts").replace("3000", String(port)).replace('from "express"', `from "${express}"`),
+    );
     child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "app.mjs"], {
       cwd: folder,
       stdio: "inherit",
@@ -77,6 +81,32 @@ describe("README", () => {
 
     child.kill("SIGTERM");
     expect(await exited).toEqual([0, null]);
+  });
+
+  test.each(["express", "express4"])(
+    "on %s, an empty user name is an error page, and the process goes on",
+    async (express) => {
+      const { child, exited, url, greeting } = await startApplication(express);
+      for (const body of ["username=&password=x", ""]) {
+        const answer = await fetch(`${url}/sign-in`, { method: "POST", headers: FORM, body });
+        expect(answer.status).toBe(500);
+      }
+      expect(await greeting()).toBe("Please sign in.");
+      child.kill("SIGTERM");
+      expect(await exited).toEqual([0, null]);
+    },
+  );
+
+  test("a store that is not there ends it with a line that says so", async () => {
+    const settings = block("yaml").replace("…", "x".repeat(32)).replace("type: local", "type: redis\n  port: 1");
+    const place = mkdtempSync(join(ROOT, ".cache", "readme-"));
+    writeFileSync(join(place, "settings.yml"), settings, { mode: 0o600 });
+    writeFileSync(join(place, "app.mjs"), block("ts").replace("3000", "0"));
+    const failing = spawn(process.execPath, ["app.mjs"], { cwd: place });
+    const [said, [code]] = await Promise.all([text(failing.stderr), once(failing, "exit")]);
+    rmSync(place, { recursive: true, force: true });
+    expect(code).toBe(1);
+    expect(said).toBe("Redis at localhost:1 cannot be reached: nothing listens there.\n");
   });
 
   test("68: SIGTERM in the middle of a sign-in: it is answered, the store is closed, and the sign-in is kept", async () => {
