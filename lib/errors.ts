@@ -72,6 +72,7 @@ const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErr
  */
 export class TokenizerError extends Error {
   override readonly name = "TokenizerError";
+  /** Which fault it is: stable, for programs. The message is for people, and may change. */
   readonly code: TokenizerErrorCode;
   /** What HTTP should answer: 503 when the store failed, 500 when the application did, 401 for `SIGN_IN_AGAIN`. */
   readonly status: 401 | 500 | 503;

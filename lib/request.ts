@@ -6,12 +6,15 @@ declare global {
   namespace ExpressTokenizer {
     /** `req.credentials`. Shows no more than the user name when it is printed, inspected or serialised. */
     interface Credentials {
+      /** As it was signed in. */
       readonly username: string;
+      /** In clear, for whatever the application asks as the user. */
       readonly password: string;
     }
 
     /** What `req.signIn` takes. Authenticators other than the local one keep none of it but the user name. */
     interface SignInCredentials extends Partial<Credentials> {
+      /** A text that is not empty. It matches exactly, case and all. */
       readonly username: string;
     }
 

@@ -40,7 +40,9 @@ export interface TokenizerOptions extends BackendsInCode {
 export interface Tokenizer extends RequestHandler {
   /** Keys derived and backend reached; rejects with a `TokenizerError`. Requests are served without waiting for it. */
   readonly ready: Promise<void>;
+  /** express-session's `Store` over the backend: sessions by their ids, for what has no request. */
   readonly store: TokenStore;
+  /** A user's sessions: listed and ended. */
   readonly users: Users;
   /**
    * A handler for routes that matter: passes on who signed in, or confirmed that (`req.confirmSignIn`), within the last
