@@ -61,8 +61,8 @@ declare global {
        * now. All else stays: what is in it, its label, its place in the user's list, its absolute end.
        *
        * @param credentials the signed-in user's, to be sealed in place of those that are. Default: those stay.
-       * @throws TokenizerError `SIGN_IN_INVALID` when nobody or somebody else is signed in, `SIGN_IN_AGAIN` (401) when the
-       *   session ended meanwhile, or status 503 when the store failed: then nothing has changed
+       * @throws TokenizerError `SIGN_IN_AGAIN` (401) when nobody is signed in, or the session ended meanwhile;
+       *   `SIGN_IN_INVALID` when somebody else is; or status 503 when the store failed: then nothing has changed
        */
       confirmSignIn(credentials?: ExpressTokenizer.SignInCredentials): Promise<void>;
 

@@ -9,7 +9,7 @@ import type { SessionEngine } from "./engine.js";
 import type { Lifetime } from "./lifetime.js";
 import type { RecordHead } from "./record.js";
 import type { LiveSession } from "./request-session.js";
-import { isSameMaxAge, isTaken, signInOf } from "./snapshot.js";
+import { isSameMaxAge, isTaken, type Snapshot, signInOf } from "./snapshot.js";
 import type { TokenStore } from "./store.js";
 
 export interface SigningContext {
@@ -61,7 +61,7 @@ export async function confirmSignIn(
   credentials: ExpressTokenizer.SignInCredentials | undefined,
 ): Promise<void> {
   const snapshot = old && engine.known.snapshotOf(old);
-  if (!snapshot || !signInOf(snapshot, old)) throw nobodyToConfirm();
+  if (!snapshot || !signInOf(snapshot, old)) throw nobodyToConfirm(old, snapshot);
   if (credentials !== undefined) checkSameUser(credentials, old);
   const given = sealer && credentials && completeCredentials("confirmSignIn", credentials);
   await exchangeSession(req, store, async () => {
@@ -161,8 +161,19 @@ function completeCredentials(
   throw invalid(`req.${method} needs a password: a text, to be sealed into the session.`);
 }
 
-function nobodyToConfirm(): TokenizerError {
-  return invalid("req.confirmSignIn found nobody signed in: there is nothing to confirm. Call req.signIn.");
+/**
+ * That a session ended while its user typed the password, or with the first of two clicks, is nobody's mistake: it is
+ * answered as an old sign-in is.
+ */
+function nobodyToConfirm(old: LiveSession | undefined, snapshot: Snapshot | undefined): TokenizerError {
+  if (old?.username !== undefined && !snapshot?.isGone)
+    return invalid(
+      "req.confirmSignIn found a req.session.username that is not saved yet: there is nothing to confirm.",
+    );
+  return new TokenizerError(
+    "SIGN_IN_AGAIN",
+    "req.confirmSignIn found nobody signed in, or no more: there is nothing to confirm. Call req.signIn.",
+  );
 }
 
 function invalid(message: string): TokenizerError {

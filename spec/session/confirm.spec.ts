@@ -360,13 +360,42 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
   test.each<[string, (visitor: Visitor) => unknown]>([
     ["without a session", () => {}],
     ["to whose session nobody is signed in", (visitor) => visitor.post("/set", { basket: [1] })],
-  ])("of somebody %s there is nothing to confirm", async (_, come) => {
+    [
+      "whose session was confirmed already, by the first of two clicks",
+      async (visitor) => {
+        await visitor.post("/enter", {});
+        await app.visitor(visitor.cookie).post("/confirm");
+      },
+    ],
+    [
+      "whose session's time was up while the form was open",
+      async (visitor) => {
+        await visitor.post("/enter", {});
+        clock.forward(20 * MINUTE);
+      },
+    ],
+  ])("of somebody %s there is nothing to confirm: to sign in again", async (_, come) => {
     const visitor = app.visitor();
     await come(visitor);
-    expect((await visitor.post("/confirm", { change: { username: "ada" } })).body).toEqual({
-      code: "SIGN_IN_INVALID",
-      message: "req.confirmSignIn found nobody signed in: there is nothing to confirm. Call req.signIn.",
-    });
+    const answer = await visitor.post("/confirm", { credentials: OPENED });
+    expect([answer.status, answer.body]).toEqual([
+      401,
+      {
+        code: "SIGN_IN_AGAIN",
+        message: "req.confirmSignIn found nobody signed in, or no more: there is nothing to confirm. Call req.signIn.",
+      },
+    ]);
+  });
+
+  test("a sign-in in place that is not saved yet is none to confirm, which is the application's mistake", async () => {
+    const answer = await app.visitor().post("/confirm", { change: { username: "ada" } });
+    expect([answer.status, answer.body]).toEqual([
+      500,
+      {
+        code: "SIGN_IN_INVALID",
+        message: "req.confirmSignIn found a req.session.username that is not saved yet: there is nothing to confirm.",
+      },
+    ]);
   });
 
   test("after the head was sent is refused", async () => {
