@@ -229,6 +229,36 @@ onEveryBackend(
       expect(await app.sessions.store.length()).toBe(0);
     });
 
+    test("counts as one session for sessions_per_user also just while it goes over to the new id", async () => {
+      const app = await start({ ...place, sessions_per_user: 2 });
+      const laptop = await signedIn(app);
+      clock.forward(MINUTE);
+      const phone = await signedIn(app, { label: "phone" });
+      const before = await app.sessions.users.list("ada");
+      const tabs = [app.visitor(laptop.cookie), app.visitor(phone.cookie)];
+      const ended: unknown[] = [];
+      app.sessions.on("ended", (end) => ended.push(end));
+      clock.forward(2 * MINUTE);
+      gate = new Gate();
+      const { write } = prototype;
+      let writes = 0;
+      jest.spyOn(prototype, "write").mockImplementation(async function (this: Backend, ...written) {
+        // The first lists the handle of the new id, the second is the session under it.
+        const outcome = await Reflect.apply(write, this, written);
+        if (++writes === 2) await gate.pass();
+        return outcome;
+      });
+      const confirming = laptop.post("/confirm");
+      await gate.arrived();
+      // They are due, and look at the list.
+      for (const tab of tabs) expect((await tab.get("/session")).body.opened).toEqual(OPENED);
+      gate.open();
+      expect((await confirming).status).toBe(200);
+      expect(ended).toEqual([]);
+      expect([await isIn(app, laptop), await isIn(app, phone)]).toEqual([true, true]);
+      expect((await app.sessions.users.list("ada")).map(({ id }) => id)).toEqual(before.map(({ id }) => id));
+    });
+
     test("where the user's record was lost is listed again", async () => {
       const app = await start(place);
       const ada = await signedIn(app);

@@ -20,6 +20,7 @@ import {
   handleOf,
   type KeyIds,
   listedId,
+  listedIdsOf,
   MOST_HANDLES,
   marked,
   missingOf,
@@ -219,10 +220,12 @@ export class UserIndex {
   async #limited(handles: readonly Handle[], keyIds: KeyIds, deadline: Deadline, own?: string) {
     const { sessions, limit } = this.#options;
     const active = handles.filter(activeBy(keyIds));
-    if (active.length <= limit) return { handles, victims: [] };
+    if (listedIdsOf(active).length <= limit) return { handles, victims: [] };
     const found = await sessions.look(active, deadline);
     const there = active.filter(({ id }) => found.has(id));
-    const victims = there.slice(0, Math.max(0, there.length - limit)).filter(({ id }) => id !== own);
+    const ids = listedIdsOf(there);
+    const oldest = new Set(ids.slice(0, Math.max(0, ids.length - limit)));
+    const victims = there.filter((handle) => oldest.has(listedId(handle)) && handle.id !== own);
     const noted = withMissing(handles, missingOf(active, found));
     return { handles: marked(noted, new Set(victims.map(({ id }) => id))), victims };
   }

@@ -90,6 +90,11 @@ export function listedIdOf({ handle, listedAs }: SignIn): string {
   return listedAs ?? handle;
 }
 
+/** One for each session, the oldest first: while it goes over to another id, it has two handles, and is as new as the later. */
+export function listedIdsOf(handles: readonly Handle[]): readonly string[] {
+  return [...new Set(handles.map(listedId).reverse())].reverse();
+}
+
 /** What a head may hold, whoever wrote it. */
 export function isSignIn(value: unknown): value is SignIn {
   const found = (value ?? {}) as Record<string, unknown>;
