@@ -3,6 +3,7 @@ import type { ErrorObject } from "ajv";
 import { type SettingsFault, TokenizerError } from "../errors.js";
 import { quoted } from "../visible.js";
 import { didYouMean, misspelt } from "./nearest.js";
+import { isSection } from "./plain.js";
 import { type SettingSchema, settingSections } from "./settings.js";
 
 /** Keys and indexes from the top of the settings. */
@@ -174,6 +175,11 @@ function withoutLogin(text: string): string {
 
 function quotingAdvice(value: unknown, schema: SettingSchema): string {
   const wanted = typesOf(schema);
+  if (isSection(schema.default ?? schema.examples?.[0])) {
+    // Whoever names it wants what it stands for, and not to be without it.
+    if (value === null || value === true) return ": write {} for its defaults";
+    if (value === false) return ": take the line away";
+  }
   if (value === null) {
     return wanted.includes("string") ? ": quote it, or take the line away" : ": take the line away";
   }
