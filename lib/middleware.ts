@@ -82,6 +82,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       };
       const confirmNow = async (credentials: Parameters<typeof req.confirmSignIn>[0]) => {
         if (res.headersSent) throw tooLate("confirmSignIn");
+        if (res.destroyed) throw goneBefore();
         await confirmSignIn(req, signing, session.current, credentials);
         session.signedIn();
       };
@@ -117,5 +118,13 @@ function tooLate(method: string): TokenizerError {
   return new TokenizerError(
     "SIGN_IN_INVALID",
     `req.${method} came after the answer had begun, when its cookie cannot be sent any more. Await it, then answer.`,
+  );
+}
+
+/** Of two clicks on a button browsers give up the first: confirmed by that one, the session would be under an id that nobody has. */
+function goneBefore(): TokenizerError {
+  return new TokenizerError(
+    "SIGN_IN_AGAIN",
+    "The connection was closed before req.confirmSignIn, so that the new cookie would reach nobody: nothing was confirmed.",
   );
 }

@@ -1,4 +1,6 @@
 /** `req.signedInAt`, `sessions.fresh` and `req.confirmSignIn`: a sign-in that is not old. */
+import { once } from "node:events";
+import { request } from "node:http";
 import { afterEach, beforeAll, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { ErrorRequestHandler } from "express";
 import type { Backend } from "../../lib/backends/backend.js";
@@ -17,6 +19,8 @@ const DAY = 24 * 60 * MINUTE;
 
 let clock: Clock;
 let gate: Gate;
+/** Of a request that nobody waits for. */
+let outcome: { readonly told: Promise<unknown>; tell(code: unknown): void };
 
 beforeEach(() => {
   clock = new Clock();
@@ -71,6 +75,12 @@ function start(settings: AppOptions["settings"], options: Pick<AppOptions, "expr
           () => res.end("confirmed"),
           (error) => res.end(error.code),
         );
+      });
+      express.post("/confirm-for-nobody", async (req, res) => {
+        gate.pass();
+        await once(res, "close");
+        const error = await req.confirmSignIn().catch((error) => error);
+        outcome.tell(error?.code);
       });
       express.post("/slow", async (req, res) => {
         await gate.pass();
@@ -431,6 +441,20 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
   test("after the head was sent is refused", async () => {
     const ada = await signedIn(app);
     expect((await ada.post("/confirm-late")).text).toBe("SIGN_IN_INVALID");
+  });
+
+  test("by the first of two clicks, which browsers give up, is refused; the second one confirms", async () => {
+    const ada = await signedIn(app);
+    gate = new Gate();
+    let tell: (code: unknown) => void = () => {};
+    outcome = { told: new Promise((resolve) => (tell = resolve)), tell: (code) => tell(code) };
+    const first = request(`${app.url}/confirm-for-nobody`, { method: "POST", headers: { cookie: ada.cookie ?? "" } });
+    first.on("error", () => {}).end();
+    await gate.arrived();
+    first.destroy();
+    expect(await outcome.told).toBe("SIGN_IN_AGAIN");
+    expect((await ada.post("/confirm")).status).toBe(200);
+    expect((await ada.get("/session")).body.opened).toEqual(OPENED);
   });
 
   test("a slow answer of the old id sets no cookie, and its changes are discarded", async () => {
