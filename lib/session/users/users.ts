@@ -76,7 +76,7 @@ export class Users {
     checkUser("list", username);
     checkOptions("list", options, ["current"]);
     const { current } = options;
-    const currentKey = current === undefined ? undefined : keyOf("current", current);
+    const currentKey = current === undefined ? undefined : requestKey("current", current);
     const live = await operations.within((deadline) => index.live(username, deadline));
     return (
       live
@@ -101,7 +101,7 @@ export class Users {
    * sockets.set(sessions.users.handle(req), socket); // to be closed by sessions.on("ended", …)
    */
   handle(req: Request): string | undefined {
-    keyOf("handle's argument", req);
+    requestKey("handle's argument", req);
     const session: unknown = req.session;
     return typeof session === "object" && session !== null ? this.#parts.handleOf(session) : undefined;
   }
@@ -166,14 +166,28 @@ function chosen(name: string, choice: SessionChoice | undefined): Chosen {
     if (!choice.every((id) => typeof id === "string")) throw wrong(name, "a list that has something else than handles");
     return { includes: (handle) => choice.includes(listedId(handle)) };
   }
-  const key = keyOf(name, choice);
+  const key = keyOf(choice);
+  if (key === undefined) throw wrong(name, kindOfRequest(choice));
   return { includes: (handle) => handle.key === key, key };
 }
 
-function keyOf(name: string, request: Request): string {
+function keyOf(request: Request): string | undefined {
   const sessionId: unknown = request?.sessionID;
-  if (typeof sessionId === "string") return storageKey(sessionId);
-  throw wrong(name, typeof request === "object" ? "an object without sessionID" : kindOf(request));
+  return typeof sessionId === "string" ? storageKey(sessionId) : undefined;
+}
+
+/** Where a handle would not do. */
+function requestKey(name: string, request: Request): string {
+  const key = keyOf(request);
+  if (key !== undefined) return key;
+  throw new TokenizerError(
+    "ARGUMENT_INVALID",
+    `sessions.users: ${name} is a request with a session. It got ${kindOfRequest(request)}.`,
+  );
+}
+
+function kindOfRequest(request: Request): string {
+  return typeof request === "object" && request !== null ? "an object without sessionID" : kindOf(request);
 }
 
 function isList(choice: Request | readonly string[]): choice is readonly string[] {

@@ -404,6 +404,18 @@ onEveryBackend(({ prototype, next }) => {
     });
 
     test.each([
+      ["a handle", "fKMZpUDJUAlKCRf9yNtXbg", "a value of type string"],
+      ["null", null, "null"],
+      ["a request that no sessions were mounted for", {}, "an object without sessionID"],
+    ])("where only a request will do, %s is told what would have", async (_, found, kind) => {
+      const { users } = await servers.open();
+      const message = (name: string) => `sessions.users: ${name} is a request with a session. It got ${kind}.`;
+      const request = found as unknown as Request;
+      expect(() => users.handle(request)).toThrow(message("handle's argument"));
+      await expect(users.list("ann", { current: request })).rejects.toThrow(message("current"));
+    });
+
+    test.each([
       ["null", null],
       ["a handle", "fKMZpUDJUAlKCRf9yNtXbg"],
       ["a list of handles", ["fKMZpUDJUAlKCRf9yNtXbg"]],
