@@ -101,7 +101,10 @@ function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObj
   if ((data as Record<string, unknown>)[key] === null && misspelt(key, allowed) === undefined) {
     return straySecret(section);
   }
-  return { at: [...section, key], message: `there is no such setting${whereElse(key) ?? didYouMean(key, allowed)}` };
+  return {
+    at: [...section, key],
+    message: `there is no such setting${whereElse(section, key) ?? didYouMean(key, allowed)}`,
+  };
 }
 
 /** What clients of databases call what is called otherwise here. */
@@ -114,11 +117,15 @@ const CALLED_ELSEWHERE = new Map([
   ["ttl", "timeout"],
 ]);
 
-function whereElse(key: string): string | undefined {
+function whereElse(section: Path, key: string): string | undefined {
   const meant = CALLED_ELSEWHERE.get(key);
   const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
   if (home === undefined) return undefined;
-  return meant === undefined ? `; it belongs in the section ${home}` : `; did you mean ${home}.${meant}?`;
+  if (meant !== undefined) return `; did you mean ${home}.${meant}?`;
+  // There, and yet not allowed: what the settings say for all requests, and nobody for one.
+  return home === section.join(".")
+    ? " for one request: it belongs in the settings"
+    : `; it belongs in the section ${home}`;
 }
 
 /** In `{ secret: one,two }` the comma makes `two` a key without a value: the name itself must not be shown. */

@@ -1,7 +1,7 @@
 /** What an application says of the session's cookie for one request, checked as the settings are. */
 import { Ajv, type ValidateFunction } from "ajv";
 import type { Request } from "express";
-import { TokenizerError } from "../errors.js";
+import { givenAmiss, TokenizerError } from "../errors.js";
 import { describe, onePerPlace, refuseAll } from "./faults.js";
 import { checkCookie } from "./rules.js";
 import { type CookieSettings, cookie } from "./settings.js";
@@ -21,15 +21,23 @@ let compiled: ValidateFunction | undefined;
 /**
  * Over the settings, what the application says.
  *
+ * @throws TokenizerError `SETTINGS_INVALID` for what is no function
  * @returns throws what the application's function throws, and a TokenizerError `SETTINGS_INVALID` where its answer is wrong
  */
 export function checkedCookie(
   settings: CookieSettings,
   ask: (req: Request) => RequestCookie | undefined,
 ): (req: Request) => CookieSettings {
+  if (typeof ask !== "function") {
+    throw givenAmiss("cookie", "must be a function of the request; what is the same for all belongs in the settings");
+  }
   return (req) => {
     const said: unknown = ask(req) ?? {};
-    if (typeof said === "object" && said !== null && "then" in said) throw notAtOnce();
+    if (typeof said === "object" && said !== null && "then" in said) {
+      // Nobody waits for it: without this, one that rejects would end the process.
+      Promise.resolve(said).catch(() => {});
+      throw notAtOnce();
+    }
     const document = { tokenizer: { cookie: said } };
     compiled ??= compile();
     compiled(document);

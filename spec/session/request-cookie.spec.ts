@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import type { Express, Request } from "express";
 import type { CookieOptions } from "express-session";
+import { tokenizer } from "../../lib/tokenizer.js";
 import { type App, type AppOptions, cookiesOf, startApp } from "../support/app.js";
 import { countBackendCalls, readStored } from "../support/stored.js";
 
@@ -82,7 +83,7 @@ describe.each([4, 5] as const)("cookie: (req) => …, on Express %i", (express) 
 test.each<[string, unknown, RegExp]>([
   ["a domain that is none", { domain: "a b" }, /tokenizer\.cookie\.domain: found the text "a b"/],
   ["another value", { same_site: "Lax" }, /tokenizer\.cookie\.same_site: found the text "Lax"; allowed: lax/],
-  ["a name", { name: "other" }, /tokenizer\.cookie\.name: there is no such setting/],
+  ["a name", { name: "other" }, /cookie\.name: there is no such setting for one request: it belongs in the settings$/],
   ["a secret", { secret: "x".repeat(20) }, /tokenizer\.cookie\.secret: there is no such setting/],
   ["express-session's key", { sameSite: "none" }, /tokenizer\.cookie\.sameSite: .*did you mean same_site/],
   ["what does not go together", { partitioned: true }, /tokenizer\.cookie\.partitioned: .*same_site: none/],
@@ -98,6 +99,29 @@ test.each<[string, unknown, RegExp]>([
   const { status, body } = await app.visitor().get("/session");
   expect({ status, code: body.code }).toEqual({ status: 500, code: "SETTINGS_INVALID" });
   expect(body.message).toMatch(message);
+});
+
+test("a promise that rejects is refused as any, and does not end the process", async () => {
+  const stray: unknown[] = [];
+  const onStray = (reason: unknown) => void stray.push(reason);
+  process.on("unhandledRejection", onStray);
+  const app = await start(() => Promise.reject(new Error("The tenants cannot be read.")) as Answer);
+  const { status, body } = await app.visitor().get("/session");
+  expect([status, body.message]).toEqual([500, expect.stringMatching(/answered a promise/)]);
+  // What no handler saw is told before the next turn.
+  await new Promise(setImmediate);
+  process.off("unhandledRejection", onStray);
+  expect(stray).toEqual([]);
+});
+
+test.each<[string, unknown]>([
+  ["an object", { domain: "a.example" }],
+  ["a text", "a.example"],
+])("in place of a function, %s is refused at start", (_, cookie) => {
+  const settings = { tokenizer: { type: "memory" as const } };
+  expect(() => tokenizer(settings, { cookie: cookie as NonNullable<AppOptions["cookie"]> })).toThrow(
+    "cookie, given to tokenizer(), must be a function of the request; what is the same for all belongs in the settings.",
+  );
 });
 
 test("nothing, and what is undefined, mean the settings' own; so does each key that is left out", async () => {
