@@ -20,6 +20,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
       "middleware.ts",
       "warnings.ts",
       "settings/load.ts",
+      "settings/nearest.ts",
       "settings/request-cookie.ts",
       "session",
       "credentials",

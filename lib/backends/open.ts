@@ -44,6 +44,7 @@ export function makeBackend(
   { inCode, create }: BackendOptions = {},
 ): Backend {
   const { tokenizer: section } = settings;
+  refuseMisplaced(inCode);
   refuseClientOfOther(section.type, inCode);
   switch (section.type) {
     case "local":
@@ -56,6 +57,28 @@ export function makeBackend(
       return new DynamodbBackend({ ...section, ...inCode?.dynamodb, table: section.table ?? "" }, context);
     case "module":
       return new ModuleBackend({ ...modulePlace(settings), options: { ...section.options } }, context);
+  }
+}
+
+/** What may be given in code for each. */
+const IN_CODE = new Map<keyof BackendsInCode, readonly string[]>([
+  ["redis", ["client", "credentials"] satisfies (keyof RedisInCode)[]],
+  ["dynamodb", ["client"] satisfies (keyof DynamodbInCode)[]],
+]);
+
+/** What a client has, or a promise of one, that what holds a client has not; redis's clients have no keys to see. */
+const METHODS = ["send", "sendCommand", "then"];
+
+/** Where a client itself stands in place of `{ client }`, the settings alone would say where sessions go, unnoticed. */
+function refuseMisplaced(inCode: BackendsInCode = {}): void {
+  for (const [type, keys] of IN_CODE) {
+    const given: unknown = inCode[type] ?? {};
+    const isOurs =
+      typeof given === "object" &&
+      given !== null &&
+      !METHODS.some((method) => method in given) &&
+      Object.keys(given).every((key) => keys.includes(key));
+    if (!isOurs) throw givenAmiss(type, `must be ${keys.map((key) => `{ ${type}: { ${key} } }`).join(" or ")}`);
   }
 }
 

@@ -41,7 +41,7 @@ export class DynamodbBackend implements Backend {
 
   /** @throws TokenizerError `SETTINGS_INVALID` for a `client` that cannot be used */
   constructor(options: DynamodbOptions, context: BackendContext) {
-    const reason = options.client && whyNoClient(options.client);
+    const reason = options.client === undefined ? undefined : whyNoClient(options.client);
     if (reason !== undefined) throw givenAmiss("dynamodb.client", reason);
     this.#options = options;
     this.#table = { TableName: options.table };

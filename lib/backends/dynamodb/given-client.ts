@@ -22,8 +22,9 @@ export interface DynamodbInCode {
  * @returns why it cannot be used, if so
  */
 export function whyNoClient(client: unknown): string | undefined {
-  const { send, config, middlewareStack, makeRequest, service } = (client ?? {}) as Record<string, unknown>;
+  const { send, config, middlewareStack, makeRequest, service, then } = (client ?? {}) as Record<string, unknown>;
   const wanted = "a DynamoDBClient of @aws-sdk/client-dynamodb";
+  if (typeof then === "function") return `is a promise; await it, and give ${wanted}`;
   // The old SDK's document client has the service's own below it.
   if (typeof (makeRequest ?? (service as { makeRequest?: unknown } | undefined)?.makeRequest) === "function") {
     return `is a client of version 2 of the AWS SDK; give ${wanted}`;

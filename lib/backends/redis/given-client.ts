@@ -34,8 +34,9 @@ export interface Master {
  * @returns why it cannot be used, if so
  */
 export function whyNoClient(client: unknown): string | undefined {
-  const { isOpen, sendCommand, status, options } = (client ?? {}) as Record<string, unknown>;
+  const { isOpen, sendCommand, status, options, then } = (client ?? {}) as Record<string, unknown>;
   const wanted = "one of the package redis, made by createClient(), createCluster() or createSentinel()";
+  if (typeof then === "function") return `is a promise, as connect() answers; await it, and give ${wanted}`;
   if (typeof status === "string" && isOpen === undefined) return `is a client of ioredis; give ${wanted}`;
   if ((options as { legacyMode?: unknown } | undefined)?.legacyMode) return "is in legacyMode; give one without";
   return typeof isOpen === "boolean" && typeof sendCommand === "function" ? undefined : `must be ${wanted}`;

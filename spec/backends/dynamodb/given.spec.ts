@@ -220,6 +220,8 @@ describe("what is refused", () => {
       `is a client of version 2 of the AWS SDK; give ${WANTED}`,
     ],
     ["options of one", asClient({ region: "us-east-1" }), `must be ${WANTED}`],
+    ["a promise of one", asClient(Promise.resolve()), `is a promise; await it, and give ${WANTED}`],
+    ["nothing", asClient(null), `must be ${WANTED}`],
     ["its class", asClient(DynamoDBClient), `must be ${WANTED}`],
   ])("%s", (_, client, reason) => {
     expect(() => start({ type: "dynamodb", table: "sessions" }, { dynamodb: { client } })).toThrow(

@@ -366,6 +366,12 @@ describe("what is refused", () => {
       `is a client of ioredis; give ${WANTED}`,
     ],
     ["the options of one", asClient({ socket: { host: "localhost" } }), `must be ${WANTED}`],
+    [
+      "one that is still connecting",
+      asClient(Promise.resolve()),
+      `is a promise, as connect() answers; await it, and give ${WANTED}`,
+    ],
+    ["nothing", asClient(null), `must be ${WANTED}`],
     ["nothing of the kind", asClient("redis://localhost"), `must be ${WANTED}`],
     [
       "an old one's legacy mode",
@@ -380,6 +386,26 @@ describe("what is refused", () => {
         faults: [{ path: "redis.client", message: reason }],
       }),
     );
+  });
+
+  test.each<[string, object, string]>([
+    ["the client itself", { redis: client }, "redis, given to tokenizer(), must be { redis: { client } }"],
+    [
+      "a promise of it",
+      { redis: Promise.resolve(client) },
+      "redis, given to tokenizer(), must be { redis: { client } }",
+    ],
+    ["its address", { redis: "redis://localhost" }, "redis, given to tokenizer(), must be { redis: { client } }"],
+    ["another key", { redis: { clients: client } }, "redis, given to tokenizer(), must be { redis: { client } }"],
+    ["one of DynamoDB itself", { dynamodb: { config: {}, send() {} } }, "must be { dynamodb: { client } }."],
+    [
+      "a client one step too high",
+      { client },
+      "client, given to tokenizer(), is no option; give { redis: { client } }",
+    ],
+    ["what is misspelt", { redsi: { client } }, "redsi, given to tokenizer(), is no option; did you mean redis?"],
+  ])("%s, rather than passed over", (_, inCode, message) => {
+    expect(() => start({ type: "redis" }, inCode)).toThrow(message);
   });
 
   test("credentials beside it", () => {
