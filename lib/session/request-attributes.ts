@@ -4,6 +4,22 @@ import type { CookieOptions } from "express-session";
 import { type CookieAttributes, cookieMark } from "./cookie-mark.js";
 import { isSession } from "./snapshot.js";
 
+/** What the application said for one request. */
+class Said {
+  readonly attributes: CookieAttributes;
+  #mark: { readonly value: string | undefined } | undefined;
+
+  constructor(attributes: CookieAttributes) {
+    this.attributes = attributes;
+  }
+
+  /** Hashed once, though a request wants it several times. */
+  get mark(): string | undefined {
+    this.#mark ??= { value: cookieMark(this.attributes) };
+    return this.#mark.value;
+  }
+}
+
 /** Asked once for a request: so all of its answer, and what `req.session.cookie` shows, say the same. */
 export class RequestAttributes {
   readonly #ask: (req: Request) => CookieAttributes;
@@ -16,16 +32,20 @@ export class RequestAttributes {
   }
 
   of(req: Request): CookieAttributes {
-    const asked: CookieAttributes | undefined = Reflect.get(req, this.#asked);
-    if (asked) return asked;
-    const attributes = this.#ask(req);
-    Reflect.defineProperty(req, this.#asked, { value: attributes });
-    return attributes;
+    return this.#saidFor(req).attributes;
   }
 
   /** The mark of the cookie that a session of a request has (`cookieMark`). */
   markOf(session: object): string | undefined {
-    return isSession(session) ? cookieMark(this.of(session.req as Request)) : undefined;
+    return isSession(session) ? this.#saidFor(session.req as Request).mark : undefined;
+  }
+
+  #saidFor(req: Request): Said {
+    const asked: Said | undefined = Reflect.get(req, this.#asked);
+    if (asked) return asked;
+    const said = new Said(this.#ask(req));
+    Reflect.defineProperty(req, this.#asked, { value: said });
+    return said;
   }
 }
 
