@@ -167,6 +167,15 @@ export function clientOf({ endpoint }: { endpoint: string }): DynamoDB {
   return client;
 }
 
+/** A table for one spec, on a service that is as if nothing had been asked yet. */
+export async function freshTable(dynamodb: DynamodbProxy): Promise<string> {
+  // A fate would be that of the table's making, too.
+  dynamodb.forget();
+  const table = await makeTable(clientOf(dynamodb));
+  dynamodb.forget();
+  return table;
+}
+
 /** A table that is ready, under a name of its own. */
 export async function makeTable(client: DynamoDB, input: Partial<CreateTableCommandInput> = {}): Promise<string> {
   const TableName = `sessions-${randomUUID()}`;

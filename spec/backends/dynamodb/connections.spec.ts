@@ -3,12 +3,11 @@ import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import type { Backend, Expected, StoredRecord } from "../../../lib/backends/backend.js";
 import {
   atTheEnd,
-  clientOf,
   type DynamodbProxy,
   type Fate,
   failureOf,
+  freshTable,
   makeBackend,
-  makeTable,
   record,
   refusal,
   startDynamodb,
@@ -26,9 +25,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  dynamodb.forget();
-  table = await makeTable(clientOf(dynamodb));
-  dynamodb.forget();
+  table = await freshTable(dynamodb);
 });
 
 const KEPT = 5;

@@ -1,25 +1,23 @@
 /** A client that the application made: its region, its credentials, its middleware, under our deadlines. */
 import { DynamoDB, DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DynamodbClient } from "../../../lib/backends/dynamodb/given-client.js";
-import type { BackendsInCode } from "../../../lib/backends/open.js";
-import type { SettingsInput } from "../../../lib/settings/settings.js";
 import { backendContract } from "../../../lib/testing/backend-contract.js";
-import { type Tokenizer, tokenizer } from "../../../lib/tokenizer.js";
+import { tokenizer } from "../../../lib/tokenizer.js";
 import { SAFE_PASSWORD } from "../../support/app.js";
 import {
   atTheEnd,
-  clientOf,
   type DynamodbProxy,
   failureOf,
+  freshTable,
   makeBackend,
-  makeTable,
   record,
   refusal,
   startDynamodb,
   WAY,
 } from "../../support/dynamodb-server.js";
 import { until } from "../../support/redis-server.js";
+import { startTokenizer } from "../../support/tokenizers.js";
 
 let dynamodb: DynamodbProxy;
 let table: string;
@@ -29,9 +27,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  dynamodb.forget();
-  table = await makeTable(clientOf(dynamodb));
-  dynamodb.forget();
+  table = await freshTable(dynamodb);
 });
 
 type Config = ConstructorParameters<typeof DynamoDBClient>[0];
@@ -138,7 +134,7 @@ describe("a client", () => {
   test("an application goes by it, whatever the settings say of the connection", async () => {
     const client = theirs();
     const section = { type: "dynamodb", table, aws_region_name: "us-east-1", profile_name: "nobody" } as const;
-    const sessions = start(section, { dynamodb: { client } });
+    const sessions = startTokenizer(section, { dynamodb: { client } });
     await sessions.ready;
     expect(await sessions.health()).toMatchObject({ ok: true });
   });
@@ -191,19 +187,6 @@ describe("deadlines and retries are ours", () => {
   });
 });
 
-const made = new Set<Tokenizer>();
-
-afterAll(async () => {
-  for (const sessions of made) await sessions.close();
-});
-
-function start(section: SettingsInput["tokenizer"], inCode: BackendsInCode): Tokenizer {
-  const settings = { tokenizer: { safe_password: SAFE_PASSWORD, store_timeout: 60, ...section } };
-  const sessions = tokenizer(settings, inCode);
-  made.add(sessions);
-  return sessions;
-}
-
 describe("what is refused", () => {
   const asClient = (given: unknown) => given as DynamodbClient;
   const WANTED = "a DynamoDBClient of @aws-sdk/client-dynamodb";
@@ -224,7 +207,7 @@ describe("what is refused", () => {
     ["nothing", asClient(null), `must be ${WANTED}`],
     ["its class", asClient(DynamoDBClient), `must be ${WANTED}`],
   ])("%s", (_, client, reason) => {
-    expect(() => start({ type: "dynamodb", table: "sessions" }, { dynamodb: { client } })).toThrow(
+    expect(() => startTokenizer({ type: "dynamodb", table: "sessions" }, { dynamodb: { client } })).toThrow(
       expect.objectContaining({
         code: "SETTINGS_INVALID",
         message: `dynamodb.client, given to tokenizer(), ${reason}.`,
@@ -234,7 +217,7 @@ describe("what is refused", () => {
   });
 
   test("another type", () => {
-    expect(() => start({ type: "redis" }, { dynamodb: { client: theirs() } })).toThrow(
+    expect(() => startTokenizer({ type: "redis" }, { dynamodb: { client: theirs() } })).toThrow(
       "dynamodb.client, given to tokenizer(), is for type: dynamodb, and tokenizer.type is redis; set the type, or leave out the client.",
     );
   });

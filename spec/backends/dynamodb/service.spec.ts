@@ -10,8 +10,8 @@ import {
   type DynamodbProxy,
   type Fate,
   failureOf,
+  freshTable,
   makeBackend,
-  makeTable,
   record,
   refusal,
   startDynamodb,
@@ -29,9 +29,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  dynamodb.forget();
-  table = await makeTable(clientOf(dynamodb));
-  dynamodb.forget();
+  table = await freshTable(dynamodb);
 });
 
 const settings = () => ({ type: "dynamodb", ...WAY, endpoint: dynamodb.endpoint, table }) as const;

@@ -4,30 +4,19 @@ import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, expect, test } from "@jest/globals";
 import express, { type ErrorRequestHandler } from "express";
 import type { SettingsInput } from "../../../lib/settings/settings.js";
 import { type Tokenizer, tokenizer } from "../../../lib/tokenizer.js";
 import { freePort } from "../../support/free-port.mjs";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
 import { isFull, type RedisServer, startRedis, until, withRedis } from "../../support/redis-server.js";
+import { expectNoStrayErrors } from "../../support/stray.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
 
 const MEGABYTE = 1024 * 1024;
 
-/** What no handler saw. */
-const stray: unknown[] = [];
-const onStray = (reason: unknown) => void stray.push(reason);
-
-beforeAll(() => {
-  process.on("unhandledRejection", onStray).on("uncaughtException", onStray);
-});
-afterEach(() => {
-  expect(stray).toEqual([]);
-});
-afterAll(() => {
-  process.off("unhandledRejection", onStray).off("uncaughtException", onStray);
-});
+expectNoStrayErrors();
 
 interface App {
   readonly sessions: Tokenizer;

@@ -1,12 +1,10 @@
 /** A client that the application made: connected and closed by it, under our deadlines. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createClient, createClientPool, createCluster, createSentinel, RESP_TYPES } from "redis";
 import type { Backend } from "../../../lib/backends/backend.js";
-import type { BackendsInCode } from "../../../lib/backends/open.js";
 import type { RedisClient } from "../../../lib/backends/redis/given-client.js";
-import type { SettingsInput } from "../../../lib/settings/settings.js";
 import { backendContract } from "../../../lib/testing/backend-contract.js";
-import { type Tokenizer, tokenizer } from "../../../lib/tokenizer.js";
+import { tokenizer } from "../../../lib/tokenizer.js";
 import { SAFE_PASSWORD, temporaryFolder } from "../../support/app.js";
 import { freePort } from "../../support/free-port.mjs";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
@@ -19,20 +17,10 @@ import {
   until,
   withRedis,
 } from "../../support/redis-server.js";
+import { expectNoStrayErrors } from "../../support/stray.js";
+import { startTokenizer } from "../../support/tokenizers.js";
 
-/** What no handler saw. */
-const stray: unknown[] = [];
-const onStray = (reason: unknown) => void stray.push(reason);
-
-beforeAll(() => {
-  process.on("unhandledRejection", onStray).on("uncaughtException", onStray);
-});
-afterEach(() => {
-  expect(stray).toEqual([]);
-});
-afterAll(() => {
-  process.off("unhandledRejection", onStray).off("uncaughtException", onStray);
-});
+expectNoStrayErrors();
 
 const opened: Destroyable[] = [];
 
@@ -187,7 +175,7 @@ withRedis("one server", () => {
   test("an application goes by it, whatever the settings say of the connection", async () => {
     const client = await clientTo(server).connect();
     const section = { type: "redis", host: "nowhere.invalid", password: "another", prefix: "app:" } as const;
-    const sessions = start(section, { redis: { client } });
+    const sessions = startTokenizer(section, { redis: { client } });
     await sessions.ready;
     expect(await sessions.health()).toMatchObject({ ok: true });
     await sessions.close();
@@ -341,19 +329,6 @@ withRedis("Sentinels", () => {
     }));
 });
 
-const made = new Set<Tokenizer>();
-
-afterAll(async () => {
-  for (const sessions of made) await sessions.close();
-});
-
-function start(section: SettingsInput["tokenizer"], inCode: BackendsInCode): Tokenizer {
-  const settings = { tokenizer: { safe_password: SAFE_PASSWORD, store_timeout: 60, ...section } };
-  const sessions = tokenizer(settings, inCode);
-  made.add(sessions);
-  return sessions;
-}
-
 describe("what is refused", () => {
   const client = kept(createClient());
   const WANTED = "one of the package redis, made by createClient(), createCluster() or createSentinel()";
@@ -379,7 +354,7 @@ describe("what is refused", () => {
       "is in legacyMode; give one without",
     ],
   ])("%s", (_, given, reason) => {
-    expect(() => start({ type: "redis" }, { redis: { client: given } })).toThrow(
+    expect(() => startTokenizer({ type: "redis" }, { redis: { client: given } })).toThrow(
       expect.objectContaining({
         code: "SETTINGS_INVALID",
         message: `redis.client, given to tokenizer(), ${reason}.`,
@@ -405,27 +380,29 @@ describe("what is refused", () => {
     ],
     ["what is misspelt", { redsi: { client } }, "redsi, given to tokenizer(), is no option; did you mean redis?"],
   ])("%s, rather than passed over", (_, inCode, message) => {
-    expect(() => start({ type: "redis" }, inCode)).toThrow(message);
+    expect(() => startTokenizer({ type: "redis" }, inCode)).toThrow(message);
   });
 
   test("credentials beside it", () => {
     const credentials = () => ({ password: "x" });
-    expect(() => start({ type: "redis" }, { redis: { client, credentials } })).toThrow(
+    expect(() => startTokenizer({ type: "redis" }, { redis: { client, credentials } })).toThrow(
       "redis.credentials, given to tokenizer(), stands beside redis.client, which signs in by itself; keep one.",
     );
   });
 
   test("another type, also the one that counts where none is set", () => {
     const place = { path: `${temporaryFolder()}/tokens` };
-    expect(() => start(place, { redis: { client } })).toThrow(
+    expect(() => startTokenizer(place, { redis: { client } })).toThrow(
       "redis.client, given to tokenizer(), is for type: redis, and tokenizer.type is local; set the type, or leave out the client.",
     );
   });
 
   test("but not the memory that tests put in its place, nor a second client", async () => {
-    await start({ type: "memory" }, { redis: { client } }).ready;
+    await startTokenizer({ type: "memory" }, { redis: { client } }).ready;
     const port = await freePort();
     const dynamodb = { config: {}, middlewareStack: {}, send() {} };
-    expect(() => start({ type: "redis", port }, { redis: { client }, dynamodb: { client: dynamodb } })).not.toThrow();
+    expect(() =>
+      startTokenizer({ type: "redis", port }, { redis: { client }, dynamodb: { client: dynamodb } }),
+    ).not.toThrow();
   });
 });
