@@ -119,7 +119,10 @@ function isMaxAgeNew(engine: SessionEngine, old: LiveSession): boolean {
 }
 
 function keepMaxAge({ cookie: { originalMaxAge } }: LiveSession, session: LiveSession): void {
-  if (typeof originalMaxAge === "number") session.cookie.maxAge = originalMaxAge;
+  if (typeof originalMaxAge !== "number") return;
+  session.cookie.maxAge = originalMaxAge;
+  // express-session takes off what passed between two looks at the clock.
+  session.cookie.originalMaxAge = originalMaxAge;
 }
 
 /** A checkbox posts "on", and a text that says "false" is not false: whoever wrote that is told. */
