@@ -52,7 +52,7 @@ function define(target: object, key: string, value: unknown): void {
 }
 
 /** By the prototype's own prototype: plain objects of another realm (a worker, a test's sandbox) are plain, too. */
-function isPlain(value: unknown): value is object {
+export function isPlain(value: unknown): value is object {
   if (typeof value !== "object" || value === null) {
     return false;
   }

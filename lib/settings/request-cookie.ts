@@ -3,6 +3,7 @@ import { Ajv, type ValidateFunction } from "ajv";
 import type { Request } from "express";
 import { givenAmiss, TokenizerError } from "../errors.js";
 import { describe, onePerPlace, refuseAll } from "./faults.js";
+import { isPlain } from "./plain.js";
 import { checkCookie } from "./rules.js";
 import { type CookieSettings, cookie } from "./settings.js";
 
@@ -32,12 +33,7 @@ export function checkedCookie(
     throw givenAmiss("cookie", "must be a function of the request; what is the same for all belongs in the settings");
   }
   return (req) => {
-    const said: unknown = ask(req) ?? {};
-    if (typeof said === "object" && said !== null && "then" in said) {
-      // Nobody waits for it: without this, one that rejects would end the process.
-      Promise.resolve(said).catch(() => {});
-      throw notAtOnce();
-    }
+    const said = answerOf(ask, req);
     const document = { tokenizer: { cookie: said } };
     compiled ??= compile();
     compiled(document);
@@ -47,6 +43,36 @@ export function checkedCookie(
     if (findings.length > 0) throw refuseAll(findings, { name: NAME, document, variables: new Map() });
     return merged;
   };
+}
+
+/** What the function answers for a request, refused where it could be misread. */
+function answerOf(ask: (req: Request) => unknown, req: Request): unknown {
+  const said = asked(ask, req) ?? {};
+  if (typeof said === "object" && "then" in said) {
+    // Nobody waits for it: without this, one that rejects would end the process.
+    Promise.resolve(said).catch(() => {});
+    throw notAtOnce();
+  }
+  // Keys that an object has from its class would be passed over.
+  if (typeof said === "object" && !isPlain(said)) {
+    throw amiss("answered an object of a class: answer a plain object");
+  }
+  return said;
+}
+
+/** Express takes what is no error, as `undefined` or "route", to mean that the request goes on: here, without a session. */
+function asked(ask: (req: Request) => unknown, req: Request): unknown {
+  try {
+    return ask(req);
+  } catch (error) {
+    if (typeof error === "object" && error !== null) throw error;
+    throw amiss(`threw ${kindOf(error)}: throw an Error`, error);
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  return typeof value === "string" ? "a text" : `a value of type ${typeof value}`;
 }
 
 function compile(): ValidateFunction {
@@ -69,9 +95,11 @@ function withoutUndefined(said: RequestCookie): Partial<CookieSettings> {
 }
 
 function notAtOnce(): TokenizerError {
-  return new TokenizerError(
-    "SETTINGS_INVALID",
-    "The function cookie of tokenizer() answered a promise: look the tenant up in a middleware before the sessions, and " +
-      "let the function answer at once.",
+  return amiss(
+    "answered a promise: look the tenant up in a middleware before the sessions, and let the function answer at once",
   );
+}
+
+function amiss(what: string, cause?: unknown): TokenizerError {
+  return new TokenizerError("SETTINGS_INVALID", `The function cookie of tokenizer() ${what}.`, { cause });
 }

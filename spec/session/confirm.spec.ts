@@ -229,6 +229,8 @@ onEveryBackend(
       const ada = await signedIn(app);
       const [{ id } = { id: "" }] = await app.sessions.users.list("ada");
       const old = storageKey(ada.id);
+      const ended: unknown[] = [];
+      app.sessions.on("ended", (end) => ended.push(end));
       gate = new Gate();
       const { read } = prototype;
       let reads = 0;
@@ -239,11 +241,13 @@ onEveryBackend(
       });
       const confirming = ada.post("/confirm");
       await gate.arrived();
-      expect(await app.sessions.users.revoke("ada", { only: id })).toBeGreaterThan(0);
+      expect(await app.sessions.users.revoke("ada", { only: id })).toBe(1);
+      expect(ended).toEqual([{ handle: id, user: "ada", reason: "revoked" }]);
       gate.open();
       const answer = await confirming;
       expect([answer.status, answer.body.code]).toEqual([401, "SIGN_IN_AGAIN"]);
       expect(await app.sessions.store.length()).toBe(0);
+      expect(ended).toHaveLength(1);
     });
 
     test("counts as one session for sessions_per_user also just while it goes over to the new id", async () => {
@@ -267,6 +271,7 @@ onEveryBackend(
       });
       const confirming = laptop.post("/confirm");
       await gate.arrived();
+      expect((await app.sessions.users.list("ada")).map(({ id }) => id)).toEqual(before.map(({ id }) => id));
       // They are due, and look at the list.
       for (const tab of tabs) expect((await tab.get("/session")).body.opened).toEqual(OPENED);
       gate.open();

@@ -80,7 +80,36 @@ describe.each([4, 5] as const)("cookie: (req) => …, on Express %i", (express) 
   });
 });
 
+test.each<[string, unknown, string]>([
+  ["undefined", undefined, "undefined"],
+  ["a name that Express takes to mean the next route", "route", "a text"],
+  ["a number", 0, "a value of type number"],
+])(
+  "what it throws that is no error (%s) is refused with status 500: Express would go on without a session",
+  async (_, thrown, found) => {
+    const app = await start(() => {
+      throw thrown;
+    });
+    const { status, body } = await app.visitor().get("/session");
+    expect({ status, code: body.code }).toEqual({ status: 500, code: "SETTINGS_INVALID" });
+    expect(body.message).toBe(`The function cookie of tokenizer() threw ${found}: throw an Error.`);
+    expect(app.errors.map((error) => (error as Error).cause)).toEqual([thrown]);
+  },
+);
+
+class TenantCookie {
+  get domain() {
+    return "a.example";
+  }
+}
+
 test.each<[string, unknown, RegExp]>([
+  [
+    "an object of a class, whose keys nobody would read",
+    new TenantCookie(),
+    /answered an object of a class: answer a plain object/,
+  ],
+  ["an object with inherited keys", Object.create({ domain: "a.example" }), /answered an object of a class/],
   ["a domain that is none", { domain: "a b" }, /tokenizer\.cookie\.domain: found the text "a b"/],
   ["another value", { same_site: "Lax" }, /tokenizer\.cookie\.same_site: found the text "Lax"; allowed: lax/],
   ["a name", { name: "other" }, /cookie\.name: there is no such setting for one request: it belongs in the settings$/],

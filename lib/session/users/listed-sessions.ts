@@ -7,7 +7,7 @@ import type { Endings, EndReason } from "../endings.js";
 import type { Lifetime } from "../lifetime.js";
 import { asTokenizerError } from "../operations.js";
 import { inspectHead, type RecordHead } from "../record.js";
-import type { Handle } from "./user-record.js";
+import { type Handle, listedIdOf, type SignIn } from "./user-record.js";
 import type { UserRecords } from "./user-records.js";
 
 /** A session that a handle stands for. */
@@ -63,39 +63,45 @@ export class ListedSessions {
    *
    * @param key that of the user's record
    * @param within for all of it; default: `store_timeout` for each few
-   * @returns how many sessions there were
+   * @returns how many sessions there were; one that was just going over to another id counts once
    * @throws TokenizerError the first fault, with `ended` and `failed`
    */
   async finish(key: string, marked: readonly Handle[], reason: EndReason, within?: Deadline): Promise<number> {
     const over = new Set<string>();
     const faults: unknown[] = [];
-    let ended = 0;
+    const ended = new Set<string>();
     for (const few of fewAtOnce(marked)) {
       const outcomes = await this.#bounded(within, (deadline) =>
-        Promise.allSettled(few.map((handle) => this.#end(handle, reason, deadline))),
+        Promise.allSettled(few.map((handle) => this.#end(handle, deadline))),
       );
       for (const [index, outcome] of outcomes.entries()) {
         if (outcome.status === "rejected") faults.push(outcome.reason);
         else {
           over.add(few[index]?.id ?? "");
-          if (outcome.value) ended++;
+          if (outcome.value) this.#note(outcome.value, ended, reason);
         }
       }
       await yieldToLoop();
     }
     await this.#drop(key, over, within);
-    if (faults.length > 0) throw endingFailed(faults, ended);
-    return ended;
+    if (faults.length > 0) throw endingFailed(faults, ended.size);
+    return ended.size;
   }
 
-  async #end({ id, key }: Handle, reason: EndReason, deadline: Deadline): Promise<boolean> {
-    const { backend, endings } = this.#options;
+  /** Answers the sign-in of the session that it ended. */
+  async #end({ id, key }: Handle, deadline: Deadline): Promise<SignIn | undefined> {
     const session = await this.#read(key, deadline);
+    const signIn = session?.head.signIn;
+    if (!session || signIn?.handle !== id) return undefined;
     // One that is over is removed, too: with a longer timeout again, it would be there, and no handle would end it.
-    if (session?.head.signIn?.handle !== id) return false;
-    if (!(await deadline.race(backend.remove(key))) || this.#isOver(session)) return false;
-    endings.tell(session.head.signIn, reason);
-    return true;
+    const wasThere = await deadline.race(this.#options.backend.remove(key));
+    return wasThere && !this.#isOver(session) ? signIn : undefined;
+  }
+
+  #note(signIn: SignIn, ended: Set<string>, reason: EndReason): void {
+    const id = listedIdOf(signIn);
+    if (!ended.has(id)) this.#options.endings.tell(signIn, reason);
+    ended.add(id);
   }
 
   async #read(key: string, deadline: Deadline): Promise<FoundSession | undefined> {

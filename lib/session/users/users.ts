@@ -78,18 +78,15 @@ export class Users {
     const { current } = options;
     const currentKey = current === undefined ? undefined : requestKey("current", current);
     const live = await operations.within((deadline) => index.live(username, deadline));
-    return (
-      live
-        .map(({ id, key, head, expires }) => ({
-          id,
-          label: head.signIn?.label,
-          remembered: head.remembered === true,
-          ...lifetime.timesOf(head, expires),
-          current: key === currentKey,
-        }))
-        // A record that was lost lists them anew in the order of their requests.
-        .sort((one, other) => one.createdAt.getTime() - other.createdAt.getTime())
-    );
+    const sessions = live.map(({ id, key, head, expires }) => ({
+      id,
+      label: head.signIn?.label,
+      remembered: head.remembered === true,
+      ...lifetime.timesOf(head, expires),
+      current: key === currentKey,
+    }));
+    // A record that was lost lists them anew in the order of their requests.
+    return onePerId(sessions).sort((one, other) => one.createdAt.getTime() - other.createdAt.getTime());
   }
 
   /**
@@ -136,6 +133,17 @@ export class Users {
     emit("revoke", () => ({ user: undefined, count }));
     return count;
   }
+}
+
+/** While a session goes over to another id, it is there under both: the request's own is shown, else the one seen last. */
+function onePerId(sessions: readonly UserSession[]): UserSession[] {
+  const shown = new Map<string, UserSession>();
+  for (const session of sessions) {
+    const other = shown.get(session.id);
+    const isOlder = other && (other.current || (!session.current && other.lastSeenAt > session.lastSeenAt));
+    if (!isOlder) shown.set(session.id, session);
+  }
+  return [...shown.values()];
 }
 
 function choiceOf(options: RevokeOptions): Choice {
