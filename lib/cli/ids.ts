@@ -6,14 +6,15 @@ import type { Parts } from "./command.js";
 /** In characters. */
 export const FULL_ID = { handle: 22, hashed: 43 };
 
-/** The beginning that a terminal shows: 60 random bits, so two are hardly ever alike. In characters. */
+/** The beginning that a terminal shows, and the shortest that is taken: 60 random bits, so two are hardly ever alike. In characters. */
 export const SHORT_ID = 10;
 
-const LENGTHS = [SHORT_ID, FULL_ID.handle, FULL_ID.hashed];
+export const LENGTHS = `${SHORT_ID} to ${FULL_ID.handle} characters, or ${FULL_ID.hashed}`;
 
 /** Whether it may be one: what else is pasted may be a cookie's value, and is not to be shown. */
 export function isId(text: string): boolean {
-  return /^[\w-]+$/.test(text) && LENGTHS.includes(text.length);
+  const { length } = text;
+  return /^[\w-]+$/.test(text) && length >= SHORT_ID && (length <= FULL_ID.handle || length === FULL_ID.hashed);
 }
 
 /**

@@ -72,7 +72,8 @@ function readOptions({ options }: Command, argv: readonly string[]): Values {
     if (token.kind === "positional") throw new UsageError(`${token.value} is one word too many.`);
     const { name, rawName, value } = token;
     const option = name === "help" ? { value: undefined } : Object.hasOwn(options, name) && options[name];
-    if (!option) throw new UsageError(`There is no option ${rawName}${didYouMean(name, Object.keys(options)) || "."}`);
+    if (!option)
+      throw new UsageError(`There is no option ${rawName}${didYouMean(`--${name}`, flagsOf(options)) || "."}`);
     if (option.value === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value.`);
     if (values[name] !== undefined) throw new UsageError(`${rawName} is there twice.`);
     // `--settings --kms-key …`: the value was forgotten. But a session's id may well begin with a -.
@@ -123,5 +124,7 @@ function helpOf({ name, description, options, examples }: Command, width: number
 function exampleLines(examples: Command["examples"]): string[] {
   return examples.flatMap(([line, purpose]) => [`  # ${purpose}`, `  ${PROGRAM} ${line}`]);
 }
+
+const flagsOf = (options: Command["options"]): string[] => Object.keys(options).map((name) => `--${name}`);
 
 const namesOf = (commands: readonly Command[]): string[] => commands.map(({ name }) => name);

@@ -15,7 +15,7 @@ import {
   type Values,
   withSessions,
 } from "./command.js";
-import { FULL_ID, findById, isId } from "./ids.js";
+import { FULL_ID, findById, isId, LENGTHS } from "./ids.js";
 import { placeOf } from "./place.js";
 import { withProgress } from "./progress.js";
 import { counted } from "./text.js";
@@ -118,6 +118,7 @@ function ofUser(user: string): Target {
 
 function ofId(id: string): Target {
   const what = isId(id) ? `session ${id}` : "session of that id";
+  const none = isId(id) ? `There is no live ${what}.` : `That is no session's id: one has ${LENGTHS}.`;
   // It is stored under that: no others need to be looked at.
   const isKey = isId(id) && id.length === FULL_ID.hashed;
   let found: SessionSummary | undefined;
@@ -137,7 +138,7 @@ function ofId(id: string): Target {
       const session = await find(parts, looked);
       return Number(session !== undefined && (await parts.engine.remove(SESSION_PREFIX + session.id, "revoked")));
     },
-    none: `There is no live ${what}. The command sessions lists those there are.`,
+    none: `${none} The command sessions lists those there are.`,
     mustBe: true,
   };
 }

@@ -14,15 +14,22 @@ export function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - stringWidth(text)));
 }
 
-/** No wider than so many columns; a text that is cut ends with `…`. */
+/** No wider than so many columns; a text that is cut ends with `…`. Escapes (`visible`) stay whole. */
 export function cut(text: string, width: number): string {
   if (stringWidth(text) <= width) return text;
   let kept = "";
-  for (const { segment } of characters.segment(text)) {
-    if (stringWidth(kept + segment) > width - 1) break;
-    kept += segment;
+  for (const part of partsOf(text)) {
+    if (stringWidth(kept + part) > width - 1) break;
+    kept += part;
   }
   return `${kept}…`;
+}
+
+function partsOf(text: string): string[] {
+  const pieces = text.split(/(\\u[\da-f]{4})/);
+  return pieces.flatMap((piece, at) =>
+    at % 2 === 1 ? piece : [...characters.segment(piece)].map(({ segment }) => segment),
+  );
 }
 
 /**

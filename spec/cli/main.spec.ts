@@ -76,7 +76,7 @@ describe("wrongly called", () => {
     [["create-tabel"], "There is no command create-tabel; did you mean create-table?", ""],
     [["xyz"], "There is no command xyz.", ""],
     [["--settings", "x.yml"], "There is no command --settings.", ""],
-    [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean table?", "iam-policy "],
+    [["iam-policy", "--tabel", "x"], "There is no option --tabel; did you mean --table?", "iam-policy "],
     [["check", "--constructor"], "There is no option --constructor.", "check "],
     [["iam-policy", "-t", "x"], "There is no option -t.", "iam-policy "],
     [["iam-policy", "session_tokens"], "session_tokens is one word too many.", "iam-policy "],

@@ -101,23 +101,28 @@ test.each([
   });
 });
 
-test.each(["x", "a".repeat(500), "../../x", "\u001b[2J", "s:aVaMz9tV9nqZFhVx5JSmKNmuaQzYHdoi.c2lnbmF0dXJl"])(
-  "what can be no id is not found, not looked for, and not shown: it may be a cookie: %j",
-  async (id) => {
-    const { app, run } = await appAt(local());
-    const looked = ["read", "entries"].map((method) => jest.spyOn(LocalBackend.prototype, method as "read"));
-    const at = terminal("y");
-    const answer = await run(["revoke", "--session", id], { terminal: at });
-    for (const spy of looked) expect(spy).not.toHaveBeenCalled();
-    jest.restoreAllMocks();
-    expect(answer).toEqual({
-      code: 1,
-      stdout: "",
-      stderr: `There is no live session of that id. The command sessions lists those there are. Looked in: the folder ${app.path}`,
-    });
-    expect(at.questions).toEqual([]);
-  },
-);
+test.each([
+  "x",
+  "fKMZpUDJU",
+  "a".repeat(23),
+  "a".repeat(500),
+  "../../x",
+  "\u001b[2J",
+  "s:aVaMz9tV9nqZFhVx5JSmKNmuaQzYHdoi.c2lnbmF0dXJl",
+])("what can be no id is not found, not looked for, and not shown: it may be a cookie: %j", async (id) => {
+  const { app, run } = await appAt(local());
+  const looked = ["read", "entries"].map((method) => jest.spyOn(LocalBackend.prototype, method as "read"));
+  const at = terminal("y");
+  const answer = await run(["revoke", "--session", id], { terminal: at });
+  for (const spy of looked) expect(spy).not.toHaveBeenCalled();
+  jest.restoreAllMocks();
+  expect(answer).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: `That is no session's id: one has 10 to 22 characters, or 43. The command sessions lists those there are. Looked in: the folder ${app.path}`,
+  });
+  expect(at.questions).toEqual([]);
+});
 
 test("an id may begin with a hyphen, or with two", async () => {
   const { app, file, run } = await appAt(local());

@@ -20,6 +20,8 @@ test("padded and cut by the columns that a terminal takes", () => {
   expect(cut("日本語", 6)).toBe("日本語");
   expect(cut("日本語", 5)).toBe("日本…");
   expect(cut("日本語", 4)).toBe("日…");
+  expect(cut("ab\\u001bcd", 7)).toBe("ab…");
+  expect(cut("ab\\u001bcde", 9)).toBe("ab\\u001b…");
 });
 
 describe("wrapped", () => {
