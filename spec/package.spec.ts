@@ -313,10 +313,10 @@ export async function end(): Promise<string | undefined> {
   return store ? undefined : "none";
 }
 `;
-/** Its application, what it declares for an application of one's own, and a use of that. */
+/** Its application, what docs/settings.md declares for an application of one's own, and a use of that. */
 const README = [
-  ...[...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```ts\n((?:import|declare)[\s\S]*?)```/g)].map(
-    ([, code]) => code,
+  ...["README.md", "docs/settings.md"].flatMap((file) =>
+    [...readFileSync(join(ROOT, file), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code),
   ),
   `app.get("/tenant", (req, res) => {
     req.signIn({ username: "ada", password: "…", tenant: "acme" }).then(() => res.redirect("/"), console.error);

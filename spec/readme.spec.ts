@@ -33,6 +33,21 @@ function block(language: string, index = 0): string {
   return blocks[index]?.[2] ?? "";
 }
 
+/** The first code block of a document in a language, and with that beginning. */
+function blockOf(file: string, language: string, beginning = ""): string {
+  const blocks = [...readFileSync(join(ROOT, file), "utf8").matchAll(/```(\w+)\n([\s\S]*?)```/g)];
+  return blocks.find(([, name, text = ""]) => name === language && text.startsWith(beginning))?.[2] ?? "";
+}
+
+/** The first cells of the table whose first heading that is. */
+function rowsOf(file: string, heading: string): string[] {
+  const lines = readFileSync(join(ROOT, file), "utf8").split("\n");
+  const first = lines.findIndex((line) => line.startsWith(`| ${heading} `));
+  const end = lines.findIndex((line, at) => at > first && !line.startsWith("|"));
+  if (first === -1) throw new Error(`${file} has no table with ${heading}`);
+  return lines.slice(first + 2, end).map((line) => line.split("|")[1]?.trim() ?? "");
+}
+
 async function refusesConnections(port: number): Promise<void> {
   const socket = connect(port, "127.0.0.1");
   const error = await once(socket, "connect").catch((error) => error);
@@ -66,7 +81,7 @@ describe("README", () => {
 
   test("its application and its settings run: sign in, be greeted, sign out, be told; SIGTERM ends it", async () => {
     const { child, exited, url, greeting } = await startApplication();
-    expect(await greeting()).toBe("Please sign in.");
+    expect(await greeting()).toMatch(/^Please sign in\.\s+<form /);
     const signedIn = await fetch(`${url}/sign-in`, {
       method: "POST",
       headers: FORM,
@@ -77,7 +92,7 @@ describe("README", () => {
     expect(signedIn.status).toBe(302);
     expect(await greeting(cookie)).toBe("Hello ada");
     await fetch(`${url}/sign-out`, { method: "POST", headers: { cookie }, redirect: "manual" });
-    expect(await greeting(cookie)).toBe("Your session has ended.");
+    expect(await greeting(cookie)).toMatch(/^Your session has ended\.\s+<form /);
 
     child.kill("SIGTERM");
     expect(await exited).toEqual([0, null]);
@@ -91,7 +106,7 @@ describe("README", () => {
         const answer = await fetch(`${url}/sign-in`, { method: "POST", headers: FORM, body });
         expect(answer.status).toBe(500);
       }
-      expect(await greeting()).toBe("Please sign in.");
+      expect(await greeting()).toMatch(/^Please sign in\./);
       child.kill("SIGTERM");
       expect(await exited).toEqual([0, null]);
     },
@@ -131,13 +146,28 @@ describe("README", () => {
     expect(await again.exited).toEqual([0, null]);
   });
 
+  test("is at most 200 lines long", () => {
+    expect(README.trimEnd().split("\n").length).toBeLessThanOrEqual(200);
+  });
+
+  test("its codes are those that the type has", () => {
+    const type = readFileSync(join(ROOT, "lib/errors.ts"), "utf8");
+    const [, union = ""] = /TokenizerErrorCode =([\s\S]*?);\n/.exec(type) ?? [];
+    const named = rowsOf("README.md", "code").flatMap((names) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, code]) => code),
+    );
+    expect(named.sort()).toEqual([...union.matchAll(/\| "(\w+)"/g)].map(([, code]) => code).sort());
+  });
+});
+
+describe("what the documents say of settings and commands", () => {
   test("its settings faults are what is told", () => {
     const file = join(folder, "faulty.yml");
     writeFileSync(
       file,
       'tokenizer:\n  timeout: "20"\n  saef_password: secret\n  safe_password: a long enough password\n',
     );
-    const [heading, ...lines] = block("text").trim().split("\n");
+    const [heading, ...lines] = blockOf("docs/settings.md", "text").trim().split("\n");
     try {
       loadSettings(file, { log: { warn: () => {} }, env: {} });
       throw new Error("the settings were taken");
@@ -155,7 +185,9 @@ describe("README", () => {
     writeFileSync(file, settings, { mode: 0o600 });
     const sessions = tokenizer(file);
     await signInOnce(sessions);
-    for (const example of [block("text", 1), block("text", 2)]) {
+    for (const example of ["check", "sessions"].map((name) =>
+      blockOf("docs/command-line.md", "text", `$ npx express-tokenizer ${name}`),
+    )) {
       const [command = "", ...expected] = example.trim().split("\n");
       const printed: string[] = [];
       const argv = command.replace("$ npx express-tokenizer ", "").split(" ");
@@ -167,20 +199,21 @@ describe("README", () => {
   });
 
   test("its list of commands is that of --help", async () => {
-    const table = README.slice(README.indexOf("| `npx express-tokenizer"), README.indexOf("Each reads `settings.yml`"));
-    const named = [...table.matchAll(/^\| (`[^|]*`) +\|/gm)].slice(1).flatMap(([, names = ""]) => names.split(", "));
+    const named = rowsOf("docs/command-line.md", "`npx express-tokenizer …`").flatMap((names) => names.split(", "));
     const printed: string[] = [];
     await main(["--help"], { print: (line) => printed.push(line), tell: () => {}, env: {} });
     const [, list = ""] = /Commands:\n(.*?)\n\n/s.exec(printed.join("\n")) ?? [];
     expect(named).toEqual(list.split("\n").map((line) => `\`${line.trim().split(" ")[0]}\``));
   });
 
-  test("every key of its table is a setting", () => {
+  test("every key that the tables name is a setting, and no key of all types is left out", () => {
     const schema = JSON.parse(readFileSync(join(ROOT, "settings.schema.json"), "utf8"));
-    const table = README.slice(README.indexOf("| key | default |"), README.indexOf("Each can be set by environment"));
-    for (const [, key] of table.matchAll(/^\| `(\w+)` \|/gm)) {
-      expect(Object.keys(schema.properties.tokenizer.properties)).toContain(key);
-    }
+    const keys = Object.keys(schema.properties.tokenizer.properties);
+    const few = rowsOf("README.md", "key");
+    const all = rowsOf("docs/settings.md", "key");
+    for (const key of [...few, ...all]) expect(keys.map((key) => `\`${key}\``)).toContain(key);
+    expect(few.filter((key) => !all.includes(key))).toEqual([]);
+    expect(all).toContain("`salt`");
   });
 });
 

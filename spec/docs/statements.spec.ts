@@ -122,7 +122,7 @@ describe("docs/aws.md", () => {
 
 describe("the comparison", () => {
   const full = tableOf(read("docs/comparison.md"), "## Who has what");
-  const short = tableOf(read("README.md"), "## Beside other stores");
+  const short = tableOf(read("README.md"), "## Five promises");
   const measured = tableOf(read("docs/comparison.md"), "## The two promises");
 
   test("the README says of each store what docs/comparison.md says", () => {

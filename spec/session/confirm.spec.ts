@@ -601,7 +601,7 @@ describe("sessions.fresh", () => {
   });
 });
 
-test("as docs/operation.md has it: remembered by a checkbox, asked again where it matters", async () => {
+test("as docs/users.md has it: remembered by a checkbox, asked again where it matters", async () => {
   clock = new Clock();
   const app = await startApp({
     settings: { remember: {} },
