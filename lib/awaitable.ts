@@ -1,5 +1,6 @@
 /** What is there at once, or comes by promise: going on with what is there at once takes no turns of the loop. */
 
+/** A value that is there at once, or comes by promise. */
 export type Awaitable<T> = T | Promise<T>;
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

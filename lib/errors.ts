@@ -1,50 +1,64 @@
 /** The one class of error that this package throws, the closed list of its codes, and the two that every backend throws. */
 
-/** What went wrong, in a word that does not change between releases. */
+/**
+ * What went wrong, in a word that does not change between releases. Each says which HTTP status the error has: 500 for a
+ * mistake in the application or its settings, 503 when the store failed or refused, 401 when the user must sign in again.
+ */
 export type TokenizerErrorCode =
-  /** The settings are wrong; `faults` lists every fault. Thrown by `tokenizer()` itself; of a `module`'s file, by `ready`. */
+  /**
+   * 500. The settings are wrong; `faults` lists every fault. `tokenizer()` itself throws it; `sessions.ready` rejects with it
+   * when only the network, a profile or a module's file could tell.
+   */
   | "SETTINGS_INVALID"
-  /** The backend, or one of your own, needs a package that is not installed; the message says which. */
+  /** 500. The backend, or one of your own, needs a package that is not installed; the message says which. */
   | "PACKAGE_MISSING"
-  /** The backend is there, but must not or cannot be used: a folder of somebody else's, a damaged file, a missing table. */
+  /** 503. The backend is there, but must not or cannot be used: somebody else's folder, a damaged file, a missing table. */
   | "STORE_UNUSABLE"
-  /** The backend did not do what it was asked: refused, unreachable, out of space. */
+  /** 503. The backend is unreachable, refused, or has no space left. */
   | "STORE_UNAVAILABLE"
-  /** The backend did not answer within `store_timeout`: it is not known whether the change was saved. */
+  /** 503. The backend did not answer within `store_timeout`. Whether the change was saved is unknown. */
   | "STORE_TIMEOUT"
-  /** The store was used after `close()`. */
+  /** 503. The store was used after `sessions.close`. */
   | "STORE_CLOSED"
-  /** The session holds something that JSON cannot; the message names the key. */
+  /** 500. The session holds something that JSON cannot express; the message names the key. */
   | "SESSION_UNSERIALIZABLE"
-  /** The session is larger than the backend can keep; the message names its largest keys. */
+  /** 500. The session is larger than `max_session_kb`, or than the backend can keep; the message names its largest keys. */
   | "SESSION_TOO_LARGE"
-  /** `req.session` is no session, its `username` no text, or a key of it express-session's own; the message says which. */
+  /**
+   * 500. You set `req.session` to something that is no session, its `username` to something that is no string, or a key
+   * that belongs to express-session; the message says which.
+   */
   | "SESSION_INVALID"
-  /** The user's sessions were ended while this one was being written. */
+  /** 503. Somebody ended the user's sessions while this one was being written. */
   | "SESSION_REVOKED"
-  /** A user has more sessions than can be listed: a sign-in is refused. */
+  /** 503. The user has more sessions than can be listed, so the sign-in is refused. */
   | "TOO_MANY_SESSIONS"
-  /** A call of `sessions.users`, `sessions.on` or `sessions.fresh` was given something else than it takes; the message says what. */
+  /** 500. A method of `sessions.users`, `sessions.on` or `sessions.fresh` got a wrong argument; the message says which. */
   | "ARGUMENT_INVALID"
-  /** The middleware is mounted twice, or behind another one that sets `req.session`. */
+  /** 500. The middleware is mounted twice, or behind another one that sets `req.session`. */
   | "MOUNTED_TWICE"
-  /** `req.signIn` or `req.confirmSignIn` was called with what it does not take, or where there is no session. */
+  /** 500. `req.signIn` or `req.confirmSignIn` got a wrong argument, or the request has no session. */
   | "SIGN_IN_INVALID"
-  /** What was asked for needs a sign-in that is newer (`sessions.fresh`), or still there (`req.confirmSignIn`). */
+  /** 401. The user must sign in again: the sign-in is too old (`sessions.fresh`), or over (`req.confirmSignIn`). */
   | "SIGN_IN_AGAIN";
 
-/** One fault of the settings. */
+/** One fault of the settings, in `faults` of a `TokenizerError`. */
 export interface SettingsFault {
-  /** Where: `tokenizer.port`, or the environment variable. */
+  /** Where it is: the key's path, as in `tokenizer.port`, or the environment variable. */
   readonly path: string;
-  /** What was found (never a secret's value), and what is allowed. */
+  /** What was found there (never a secret's value), and what is allowed. */
   readonly message: string;
 }
 
+/** What `new TokenizerError()` takes beside code and message; each key becomes the property of that name. */
 interface TokenizerErrorOptions {
+  /** The error behind it. Default: none. */
   cause?: unknown;
+  /** All faults of the settings. Default: none. */
   faults?: readonly SettingsFault[];
+  /** How many sessions were ended. Default: `undefined`. */
   ended?: number;
+  /** How many sessions were to be ended and were not. Default: `undefined`. */
   failed?: number;
 }
 
@@ -61,8 +75,8 @@ const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErr
 ]);
 
 /**
- * Every error of this package. No message, cause or property holds a password, a session id or what
- * a session contains.
+ * Every error of this package, a subclass of `Error`. No message, cause or property holds a password, a session id or what a
+ * session contains.
  *
  * @example
  * app.use((error, req, res, next) => {
@@ -71,20 +85,33 @@ const APPLICATION_FAULTS: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErr
  * });
  */
 export class TokenizerError extends Error {
+  /** Always `"TokenizerError"`. */
   override readonly name = "TokenizerError";
-  /** Which fault it is: stable, for programs. The message is for people, and may change. */
+  /** What went wrong, for programs: it stays the same from release to release. The message is for people, and may change. */
   readonly code: TokenizerErrorCode;
-  /** What HTTP should answer: 503 when the store failed, 500 when the application did, 401 for `SIGN_IN_AGAIN`. */
+  /** The HTTP status to answer, which Express's own error handler does: 401, 500 or 503, by the code. */
   readonly status: 401 | 500 | 503;
-  /** The same, by the name that NestJS, Fastify and others look for. */
+  /** The same number, by the name that NestJS, Fastify and others look for. */
   readonly statusCode: 401 | 500 | 503;
-  /** For `SETTINGS_INVALID`: all faults, in the order of the file. Empty otherwise. */
+  /** With `SETTINGS_INVALID`: all faults, in the order of the file. Otherwise an empty list. */
   readonly faults: readonly SettingsFault[];
 
-  /** Where sessions were to be ended and not all were: how many were, and how many were not. */
+  /** How many sessions were ended, when not all could be. `undefined` with every other error. */
   readonly ended: number | undefined;
+  /** How many sessions could not be ended. `undefined` with every other error. */
   readonly failed: number | undefined;
 
+  /**
+   * For a backend of your own: its methods throw no other errors.
+   *
+   * @param code what went wrong
+   * @param message for people: what happened and what to do. Never put a password, a session id or a session's contents
+   *   into it.
+   * @param options the cause, and what the other properties are. Default: none.
+   *
+   * @example
+   * throw new TokenizerError("STORE_UNAVAILABLE", "The session store failed.", { cause: error });
+   */
   constructor(
     code: TokenizerErrorCode,
     message: string,

@@ -6,40 +6,57 @@ import { type Channel, channel } from "node:diagnostics_channel";
 import createDebug, { type Debugger } from "debug";
 import type { TokenizerErrorCode } from "./errors.js";
 
-/** No secret, no session id and nothing that a session contains: `session` is the beginning of the hashed id, as in the log. */
+/**
+ * What goes on, for logs and metrics: each event is a channel of `node:diagnostics_channel` and a name of the package debug,
+ * both called `tokenizer:` and its name, as in `tokenizer:load`. No event holds a secret, a session id or a session's
+ * contents: its `session` is the beginning of the hashed id, as in the log. `docs/operation.md` shows how to listen.
+ *
+ * @example
+ * import { subscribe } from "node:diagnostics_channel";
+ *
+ * subscribe("tokenizer:refuse", ({ code }) => console.error(`A request was refused: ${code}`));
+ */
 export interface TokenizerEvents {
-  /** A session was asked for. `found` is false when it is missing, over or damaged. */
+  /**
+   * Somebody asked for a `session`. `found` is false when it is missing, over or damaged; it took so many `milliseconds`.
+   */
   load: { readonly session: string; readonly found: boolean; readonly milliseconds: number };
-  /** A session was saved: acknowledged by the backend. */
+  /** The backend acknowledged that a `session` is saved, after so many `milliseconds`. */
   save: { readonly session: string; readonly milliseconds: number };
-  /** A save met another writer's, and tries again. */
+  /** A save of the `session` met another writer's, and tries again. */
   conflict: { readonly session: string };
-  /** What another writer saved and what is to be saved become one. */
+  /** What another writer saved of the `session`, and what is to be saved, become one. */
   merge: { readonly session: string };
-  /** A request outlived its session; what it changed was discarded. */
+  /** A request outlived its `session`; what it changed was discarded. */
   discard: { readonly session: string };
-  /** An unchanged session's expiry was moved. */
+  /** An unchanged `session` got a later end. */
   touch: { readonly session: string };
-  /** A session was signed in: by `req.signIn`, or because its `username` was set. */
+  /** A user signed in: by `req.signIn`, or because your application set `req.session.username`. */
   "sign-in": {
+    /** The beginning of the hashed id of the new session. */
     readonly session: string;
+    /** The name of the user. */
     readonly user: string;
-    /** As `sessions.users.list` shows it (`id`). */
+    /** The session's handle: its `id` in `sessions.users.list`. */
     readonly handle: string;
-    /** What `req.signIn` was given to call it. */
+    /** The label that `req.signIn` got; `undefined` without one. */
     readonly label: string | undefined;
   };
-  /** `req.signOut` ended a session. */
+  /** `req.signOut` ended a `session` of this `user`; `undefined` when nobody was signed in. */
   "sign-out": { readonly session: string; readonly user: string | undefined };
-  /** A user's sessions were ended by `sessions.users`; without `user` those of all. */
+  /**
+   * `sessions.users.revoke` ended so many sessions (`count`) of this `user`; without a user it was
+   * `sessions.users.revokeEveryone`, for all of them.
+   */
   revoke: { readonly user: string | undefined; readonly count: number };
   /**
-   * A session was not loaded, or not saved, and its request was refused by `next(error)`; or it was being answered by an
-   * error page already.
+   * A session could not be loaded or saved. Its request was refused with `next(error)`, unless an error page was answering
+   * it already. `code` is that of the error; `undefined` when it is no `TokenizerError`.
    */
   refuse: { readonly code: TokenizerErrorCode | undefined };
 }
 
+/** The name of an event. */
 export type TokenizerEvent = keyof TokenizerEvents;
 
 interface Source {

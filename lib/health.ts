@@ -5,10 +5,11 @@ import { TokenizerError } from "./errors.js";
 
 /** How the backend answered a moment ago. */
 export interface Health {
+  /** Whether the backend answered, and in time. */
   readonly ok: boolean;
   /** How long it took, in milliseconds. */
   readonly milliseconds: number;
-  /** Why it is not ok. */
+  /** Why it is not ok; missing when it is. */
   readonly error?: TokenizerError;
 }
 

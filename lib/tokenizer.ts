@@ -21,56 +21,78 @@ import { checkedCookie, type RequestCookie } from "./settings/request-cookie.js"
 import type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
 
+/** What `tokenizer()` takes beside the settings: what a settings file cannot hold. */
 export interface TokenizerOptions extends BackendsInCode {
-  /** Where warnings go. Default: the console. */
+  /** Where warnings go: an object with a method `warn`. Default: the console. */
   readonly log?: { warn(message: string): void };
   /**
-   * The time in milliseconds since 1970, for specs: a function, or an object like `Date`. Default: `Date`, and a fake one
-   * from the moment that it takes its place.
+   * The time in milliseconds since 1970, for tests: a function, or an object with a method `now`, like `Date`. Default:
+   * `Date`; if a test puts fake timers in its place, those.
    */
   readonly clock?: (() => number) | { now(): number };
   /**
-   * Attributes of the session's cookie for this request, over those of the settings: a tenant's `domain`, say. Called once
-   * a request, before its session is loaded. What it throws goes to `next(error)`; so does a wrong answer, as a
-   * `TokenizerError` with code `SETTINGS_INVALID`.
+   * Sets attributes of the session's cookie for one request, over those of the settings: a tenant's `domain`, say. It is
+   * called with the request `req`, once, before the session is loaded. It answers at once, not by promise; `undefined` means
+   * the settings' attributes. If it throws, `next` gets that error; if its answer is wrong, a `TokenizerError`
+   * `SETTINGS_INVALID`.
    */
   readonly cookie?: (req: Request) => RequestCookie | undefined;
 }
 
-/** The middleware, and what belongs to it. */
+/** An ordinary middleware of Express, and everything that belongs to it. */
 export interface Tokenizer extends RequestHandler {
-  /** Keys derived and backend reached; rejects with a `TokenizerError`. Requests are served without waiting for it. */
+  /**
+   * Resolves when the keys are derived and the backend is reached. Requests do not wait for it, and you need not await it:
+   * if it fails, each request gets the error.
+   *
+   * @throws TokenizerError `STORE_UNAVAILABLE`, `STORE_TIMEOUT`, `STORE_UNUSABLE`, `PACKAGE_MISSING` or `SETTINGS_INVALID`, as
+   *   a rejection
+   */
   readonly ready: Promise<void>;
-  /** express-session's `Store` over the backend: sessions by their ids, for what has no request. */
-  readonly store: TokenStore;
-  /** A user's sessions: listed and ended. */
+  /**
+   * Finishes what is under way, stops the timers and closes the backend; a client of your own stays open. Call it when the
+   * server has closed. Whatever needs the store after that fails with `STORE_CLOSED`. A second call does nothing.
+   */
+  close(): Promise<void>;
+  /** Lists and ends a user's sessions. */
   readonly users: Users;
   /**
-   * A handler for routes that matter: passes on who signed in, or confirmed that (`req.confirmSignIn`), within the last
-   * `minutes`. To others `next` gets a `TokenizerError`: status 401, code `SIGN_IN_AGAIN`. It asks nothing of the store.
+   * Makes a handler for routes that matter. It lets a user through who signed in, or confirmed that with
+   * `req.confirmSignIn`, within the last `minutes`. For others it calls `next` with a `TokenizerError`: status 401, code
+   * `SIGN_IN_AGAIN`. It does not ask the store.
    *
-   * @param minutes above 0; fractions are allowed
-   * @throws TokenizerError `ARGUMENT_INVALID`, at once
+   * @param minutes a number above 0; fractions are allowed
+   * @throws TokenizerError `ARGUMENT_INVALID` (500), at once, for anything else
    *
    * @example
    * app.post("/delete-account", sessions.fresh(10), deleteAccount);
    */
   fresh(minutes: number): RequestHandler;
   /**
-   * Calls the listener with each event of this process: `ended`, that a user's session was ended. What it throws is an
-   * uncaught exception, as of every emitter of Node. These three answer the tokenizer.
+   * Calls `listener` each time that this process ends a user's session. Sessions that time out, and those of visitors who
+   * are not signed in, cause no event. Other processes hear only of the sessions that they end themselves.
    *
-   * @throws TokenizerError `ARGUMENT_INVALID` for another event
+   * @param event `"ended"`, the only one
+   * @param listener gets the session's handle, its user and the reason. If it throws, that is an uncaught exception, as with
+   *   every emitter of Node.
+   * @returns the middleware itself
+   * @throws TokenizerError `ARGUMENT_INVALID` (500) for another event
+   *
+   * @example
+   * sessions.on("ended", ({ handle }) => sockets.get(handle)?.close());
    */
   on(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
-  /** The same, for the next one alone. */
+  /** As `sessions.on`, for the next `event` alone: `listener` is called once at most. */
   once(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
-  /** Calls the listener no more. */
+  /** Takes back `sessions.on` or `sessions.once`: `listener` gets that `event` no more. One that was never added is no error. */
   off(event: "ended", listener: (end: SessionEnd) => void): Tokenizer;
-  /** Asks the backend for a record. Never rejects; within `store_timeout`. */
+  /**
+   * Asks the backend for a record, and answers whether it replied and how fast: for a readiness probe. Takes no longer than
+   * the setting `store_timeout`. Never rejects.
+   */
   health(): Promise<Health>;
-  /** Finishes what is under way, stops timers, closes the backend. A second call does nothing. */
-  close(): Promise<void>;
+  /** The store of express-session: reach sessions by their ids, where there is no request. */
+  readonly store: TokenStore;
 }
 
 const KILOBYTE = 1024;
@@ -79,15 +101,22 @@ const MINUTE = 60 * SECOND;
 const PRUNE_INTERVAL = MINUTE;
 
 /**
- * Makes the session middleware.
+ * Makes the session middleware. Mount it once, before the routes, and call `sessions.close` at the end.
  *
- * @param source the settings: a file's path, or an object, which leaves the environment alone.
- *   Default: the file that `TOKENIZER_SETTINGS` names, else `settings.yml` in the working directory.
- * @throws TokenizerError `SETTINGS_INVALID` with all faults at once
+ * @param source the settings: the path of a file, or an object. Default: the file that the environment variable
+ *   `TOKENIZER_SETTINGS` names, else `settings.yml` in the working directory. Variables `TOKENIZER_…` win over a file; with an
+ *   object they are not read.
+ * @param options what a settings file cannot hold. Default: none.
+ * @throws TokenizerError `SETTINGS_INVALID` (500), with all faults of the settings at once
  *
  * @example
+ * import express from "express";
+ * import { tokenizer } from "express-tokenizer";
+ *
  * const sessions = tokenizer("settings.yml");
  * await sessions.ready;
+ *
+ * const app = express();
  * app.use(sessions);
  */
 export function tokenizer(source?: string | SettingsInput, options: TokenizerOptions = {}): Tokenizer {

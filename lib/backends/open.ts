@@ -17,13 +17,14 @@ import type { RedisCredentials, RedisInCode } from "./redis/login.js";
 export type { DynamodbClient, DynamodbInCode, RedisClient, RedisCredentials, RedisInCode };
 
 /**
- * What the application gives in code for its backend. That of others is passed over; but where there are clients, one
- * must be for the type that the settings name, unless that is `memory`, which tests put in its place.
+ * What a settings file cannot hold: a client, or a function that answers a login. Part of `TokenizerOptions`. What is not for
+ * the `type` of the settings is ignored; but if you give clients, one must be for that type, unless it is `memory`, which
+ * tests put in its place. Else `tokenizer()` throws `SETTINGS_INVALID`.
  */
 export interface BackendsInCode {
-  /** With `type: redis`. */
+  /** With `type: redis`: a client or a login. Default: the settings say how to connect. */
   readonly redis?: RedisInCode | undefined;
-  /** With `type: dynamodb`. */
+  /** With `type: dynamodb`: a client. Default: the settings say how to connect. */
   readonly dynamodb?: DynamodbInCode | undefined;
 }
 

@@ -7,19 +7,21 @@ import { listedIdOf, type SignIn } from "./users/user-record.js";
 /**
  * Why a session ended:
  *
- * - `sign-out`: by `req.signOut`, or because its `username` was deleted;
- * - `replaced`: another took its place, by `req.signIn`, `regenerate`, or another `username`;
- * - `revoked`: by `sessions.users`; or a request was the first to meet it after that;
- * - `limit`: the user had too many, and it was the oldest;
- * - `destroyed`: by `req.session.destroy`, `req.session = null` or the store.
+ * - `sign-out`: `req.signOut` ended it, or your application deleted its `username`;
+ * - `replaced`: another session took its place, after `req.signIn`, `req.session.regenerate` or a change of `username`;
+ * - `revoked`: `sessions.users.revoke` or `sessions.users.revokeEveryone` ended it, at once or with its next request;
+ * - `limit`: the user had more than `sessions_per_user`, and it was the oldest;
+ * - `destroyed`: `req.session.destroy`, `req.session = null` or the store ended it.
  */
 export type EndReason = "sign-out" | "replaced" | "revoked" | "limit" | "destroyed";
 
-/** A user's session that was ended. Of one that nobody is signed in to, or whose time was up, nothing is told. */
+/** What a listener of `sessions.on` gets: a user's session that was ended. */
 export interface SessionEnd {
-  /** As `sessions.users.list` showed it (`id`), and `sessions.users.handle`. */
+  /** The session's handle: the `id` in `sessions.users.list`, and what `sessions.users.handle` answers. */
   readonly handle: string;
+  /** The name of its user. */
   readonly user: string;
+  /** Why it ended. */
   readonly reason: EndReason;
 }
 

@@ -10,11 +10,16 @@ import type { Operations } from "./operations.js";
 import { inspectHead } from "./record.js";
 import { listedIdOf } from "./users/user-record.js";
 
-/** A session as `all` lists it. Where sessions are sealed whole, only what stands in clear. */
+/**
+ * A session as `sessions.store.all` lists it: its own keys, and these. With `encrypt: session` its own keys are sealed, so
+ * that these and its `cookie` are all there is.
+ */
 export type ListedSession = Partial<SessionData> & {
-  /** The hashed session id. */
+  /** The hashed session id: neither `req.sessionID` nor the handle that `sessions.users.list` shows. */
   readonly id: string;
+  /** When the session began. */
   readonly createdAt: Date;
+  /** When it ends if no further request comes. */
   readonly expiresAt: Date;
 };
 

@@ -14,11 +14,17 @@ import { Removals } from "./removals.js";
 import { type RequestAttributes, shownAttributes } from "./request-attributes.js";
 import { isTaken } from "./snapshot.js";
 
-/** What the store's listeners hear of. `session` is the beginning of the hashed id, as in the log. */
+/** The events of the store, and what a listener of `sessions.store.on` gets with each. */
 export interface TokenStoreEvents {
-  /** A request outlived its session; what it changed was discarded. */
+  /**
+   * A request outlived its session, so what it changed was discarded. `session` is the beginning of the hashed session id,
+   * as in the log.
+   */
   discard: [{ session: string }];
-  /** Headers went out before the session was saved: by `flushHeaders`, or before a new session began, without its cookie. */
+  /**
+   * The headers went out before the session was saved: your handler called `flushHeaders`, or it began a new session when
+   * the headers were gone, so that the cookie is missing. `session` is the beginning of the hashed session id, as in the log.
+   */
   uncommitted: [{ session: string }];
 }
 
@@ -41,9 +47,11 @@ const ID_BYTES = 24;
 const MOST_NESTED = 50;
 
 /**
- * express-session's Store, by callbacks; `all`, `length`, `clear` and `prune` answer by promise where they get none.
+ * express-session's `Store`, for code that has a session id and no request: a websocket's, say. Its methods take callbacks,
+ * as express-session's do; `all`, `length`, `clear` and `prune` answer by promise when they get none.
  *
- * Every error is a `TokenizerError`.
+ * Every error that a callback gets, or that a promise rejects with, is a `TokenizerError`: status 503 when the store fails;
+ * 500 when a session cannot be stored. You never construct a store: it is `sessions.store`.
  */
 export class TokenStore extends ExpressStore {
   /** @internal */
@@ -62,8 +70,11 @@ export class TokenStore extends ExpressStore {
   }
 
   /**
-   * The session, or nothing when it is missing, over or damaged. Moves its expiry when that is due. Where the backend has
-   * it at once, the callback is called at once.
+   * Loads a session. Moves its expiry when that is due.
+   *
+   * @param sid the session id, from `req.sessionID`
+   * @param callback gets `(error, session)`; `session` is `null` when it is missing, over or damaged. It may be called at
+   *   once, before `get` returns.
    */
   override get(sid: string, callback: (error: unknown, session?: SessionData | null) => void): void {
     const loading = this.#parts.engine.load(sid);
@@ -81,12 +92,24 @@ export class TokenStore extends ExpressStore {
     }
   }
 
-  /** Saves. A session that was ended meanwhile stays ended: its changes are discarded, which is no error. */
+  /**
+   * Saves a session, merged with what others changed meanwhile. A session that ended meanwhile stays ended: its changes are
+   * discarded, which is no error.
+   *
+   * @param sid the session id
+   * @param session the object that `sessions.store.get` answered, or `req.session`
+   * @param callback gets the error, if any. Without one, an error is logged.
+   */
   override set(sid: string, session: SessionData, callback?: (error?: unknown) => void): void {
     this.#answer(this.#parts.engine.save(sid, session), undefined, callback);
   }
 
-  /** Removes the session; one that is missing is no error. Answers of its requests that are under way wait for it. */
+  /**
+   * Removes a session. One that is missing is no error. Requests of that session that are under way answer after it.
+   *
+   * @param sid the session id
+   * @param callback gets the error, if any. Without one, an error is logged.
+   */
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
     const begun = new Begun(callback !== undefined);
     this.removals.note(sid, begun);
@@ -94,8 +117,12 @@ export class TokenStore extends ExpressStore {
   }
 
   /**
-   * Moves the expiry when that is due; when `cookie.maxAge` was changed, saves it. A session that is
-   * missing is a quiet success, and a touch that fails is only logged: the session was not changed.
+   * Moves a session's expiry when that is due; if `cookie.maxAge` changed, saves that. A session that is missing is no error.
+   * A failure is only logged, for the session itself is as it was.
+   *
+   * @param sid the session id
+   * @param session the object that `sessions.store.get` answered, or `req.session`
+   * @param callback gets no error
    */
   override touch(sid: string, session: SessionData, callback?: () => void): void {
     settle(this.#parts.engine.touch(sid, session), (error) => {
@@ -104,7 +131,13 @@ export class TokenStore extends ExpressStore {
     });
   }
 
-  /** Ends the session and puts a new one in its place. When the ending fails, nothing has changed. */
+  /**
+   * Ends the request's session and gives the request a new, empty one: what `req.session.regenerate` calls. If it fails,
+   * nothing has changed.
+   *
+   * @param req the request
+   * @param callback gets the error, if any
+   */
   override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
     const begun = new Begun(true);
     note(req, begun);
@@ -119,15 +152,23 @@ export class TokenStore extends ExpressStore {
   }
 
   /**
-   * Gives the request a new session under a new id: 192 random bits, as express-session's own. A `session()` of the
-   * application's that is given this store puts its own in place of this one.
+   * Gives the request a new, empty session under a new id of 192 random bits. express-session calls it; if you hand the
+   * store to a `session()` of your own, that puts its own method in place of this one.
+   *
+   * @param req the request
    */
   generate(req: Request): void {
     req.sessionID = randomBytes(ID_BYTES).toString("base64url");
     this.createSession(req, { cookie: cookieData(this.#parts.cookie, undefined, 0) } as SessionData);
   }
 
-  /** Makes the session object; what is known of the loaded data is known of it. */
+  /**
+   * Makes the object `req.session` from what `sessions.store.get` answered. express-session calls it.
+   *
+   * @param req the request
+   * @param data what was loaded
+   * @returns the session, which is now `req.session`
+   */
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const { engine, byRequest } = this.#parts;
     const snapshot = engine.known.snapshotOf(data);
@@ -142,7 +183,13 @@ export class TokenStore extends ExpressStore {
     return created;
   }
 
-  /** EventEmitter's, typed: what a listener gets of each event is in `TokenStoreEvents`. */
+  /**
+   * Calls `listener` with each event of this name; the other methods of Node's `EventEmitter` work, too.
+   *
+   * @param name `"discard"` or `"uncommitted"`
+   * @param listener gets what `TokenStoreEvents` says of that event
+   * @returns the store itself
+   */
   override on<Name extends keyof TokenStoreEvents>(
     name: Name,
     listener: (...told: TokenStoreEvents[Name]) => void,
@@ -150,7 +197,12 @@ export class TokenStore extends ExpressStore {
     return super.on(name, listener);
   }
 
-  /** All live sessions, in no order. */
+  /**
+   * Lists all live sessions, in no order, in memory all at once; damaged ones are left out. An empty list when there are
+   * none.
+   *
+   * @param callback gets `(error, sessions)`. Without one: a promise of the sessions.
+   */
   override all(): Promise<ListedSession[]>;
   override all(callback: (error: unknown, sessions?: ListedSession[] | null) => void): void;
   override all(
@@ -159,21 +211,33 @@ export class TokenStore extends ExpressStore {
     return either(this.#parts.listing.all(), callback);
   }
 
-  /** How many sessions are live. */
+  /**
+   * Counts the live sessions, by reading them all.
+   *
+   * @param callback gets `(error, length)`. Without one: a promise of the number.
+   */
   override length(): Promise<number>;
   override length(callback: (error: unknown, length?: number) => void): void;
   override length(callback?: (error: unknown, length?: number) => void): Promise<number> | undefined {
     return either(this.#parts.listing.length(), callback);
   }
 
-  /** Ends all sessions of everybody. */
+  /**
+   * Ends all sessions: of all users, and of visitors who are not signed in.
+   *
+   * @param callback gets the error, if any. Without one: a promise.
+   */
   override clear(): Promise<void>;
   override clear(callback: (error?: unknown) => void): void;
   override clear(callback?: (error?: unknown) => void): Promise<void> | undefined {
     return either(this.#parts.listing.clear(), callback);
   }
 
-  /** Drops what has expired; answers how many records. It happens by itself every minute. */
+  /**
+   * Deletes expired records. It happens by itself every minute, where the backend does not drop them of its own accord.
+   *
+   * @param callback gets `(error, dropped)`: how many records. Without one: a promise of the number; 0 when there were none.
+   */
   prune(): Promise<number>;
   prune(callback: (error: unknown, dropped?: number) => void): void;
   prune(callback?: (error: unknown, dropped?: number) => void): Promise<number> | undefined {

@@ -8,8 +8,8 @@ import { checkCookie } from "./rules.js";
 import { type CookieSettings, cookie } from "./settings.js";
 
 /**
- * The attributes of the session's cookie, over those of the settings; nothing: those of the settings. `name` and `secret`
- * are the installation's.
+ * What the function `cookie` of `TokenizerOptions` answers: attributes of the session's cookie for one request, over those
+ * of the settings. What is missing or `undefined` stays as the settings say. `name` and `secret` are the same for all requests.
  */
 export type RequestCookie = {
   readonly [Key in keyof Omit<CookieSettings, "name" | "secret">]?: CookieSettings[Key] | undefined;

@@ -1,165 +1,184 @@
 /** What can be set: the types, and the JSON Schema that checks and documents them. */
 
-/** Everything that the package reads, after defaults. Frozen, all the way down. */
+/** All settings after loading: checked, completed with their defaults, and frozen. */
 export interface Settings {
+  /** The section `authenticator`. */
   readonly authenticator: AuthenticatorSettings;
+  /** The section `tokenizer`. */
   readonly tokenizer: TokenizerSettings;
 }
 
-/** Who checks names and passwords. The section belongs to the application; only `type` is read. */
+/** The section `authenticator`. It belongs to your application; only `type` is read here. */
 export interface AuthenticatorSettings {
   /**
-   * `local`: credentials are kept, sealed, in the session. With any other, none ever is: `none` for whoever has no
-   * password, as by OpenID Connect or SAML. Default `local`.
+   * Who checks names and passwords. With `local`, credentials are kept in the session, sealed. With any other, none are
+   * kept; `none` is for users without a password, as with OpenID Connect or SAML. Default `local`.
    */
   readonly type: "local" | "openldap" | "ldap" | "microsoft" | "none";
 }
 
-/** The section `tokenizer`, key by key as in the file. */
+/** The section `tokenizer`. Where a description begins with a `type`, the key is read with that type alone. */
 export interface TokenizerSettings {
   /**
-   * Where sessions are kept. Default `local`: a folder of this machine. `memory` is for tests and trials: refused with
-   * `NODE_ENV=production`.
+   * Where sessions are kept: `local` in a folder of this machine, `memory` in the process, `redis` in Redis or Valkey,
+   * `dynamodb` in a table of DynamoDB, `module` in a backend of your own. `memory` is for tests and trials, and refused with
+   * `NODE_ENV=production`. Default `local`.
    */
   readonly type: "local" | "memory" | "redis" | "dynamodb" | "module";
-  /** With `type: module`, which needs it: a path (beginning with `.`, or absolute) from the settings file, or a package. */
+  /** `module`, required: a path (absolute, or from the settings file if it begins with `.`), or the name of a package. */
   readonly module?: string;
-  /** Whether this is a cloud installation, where `type: local` and `memory` are refused. Default: found out from the environment. */
+  /** Whether this is a cloud installation, which refuses `local` and `memory`. Default: found out from the environment. */
   readonly cloud?: boolean;
   /** Minutes without a request after which a session ends; fractions are allowed. Default 20. */
   readonly timeout: number;
   /**
-   * Seals credentials: the first of a list seals, all of them open. Missing: refused where something is to be sealed, but
-   * with `memory`, where the keys, too, are of this process alone.
+   * The secret that seals credentials, a string or a list: the first seals, all of them open. Required where something is
+   * to be sealed, except with `memory`, which makes one of its own.
    */
   readonly safe_password?: string | readonly string[];
-  /** Goes into the keys beside `safe_password`; the same on every server. Default a fixed text. */
+  /** Goes into the keys beside `safe_password`; the same on every server. Default: a fixed text. */
   readonly salt: string;
-  /** Minutes after sign-in at which a session ends, however busy. Missing: never by that. */
+  /** Minutes after sign-in at which a session ends, however busy it is. Default: no such end. */
   readonly absolute_timeout?: number;
-  /** For sign-ins that ask to be remembered. Missing: those are refused. */
+  /** How long sign-ins with `remember: true` last. Default: such sign-ins are refused. */
   readonly remember?: RememberSettings;
-  /** Live sessions that one user may have, a count up to 1000; the oldest gives way. Default 100. */
+  /** How many live sessions one user may have, 1 to 1000; the oldest gives way to a new one. Default 100. */
   readonly sessions_per_user: number;
-  /** Kilobytes (1,024 bytes) that one session may have, as it is stored. Default 400, about what DynamoDB can keep. */
+  /** How many kilobytes (1,024 bytes) one session may have, as it is stored. Default 400, about what DynamoDB can keep. */
   readonly max_session_kb: number;
-  /** What is sealed: the credentials alone, or the whole session. Default `credentials`. */
+  /** What is sealed: the `credentials` alone, or the whole `session`. Default `credentials`. */
   readonly encrypt: "credentials" | "session";
-  /** Seconds between two writes of an unchanged session's expiry, at least. Default 60. */
+  /**
+   * Seconds, at least, between two writes of an unchanged session's expiry. At most a tenth of `timeout` counts: a session
+   * may end that much early, never late. Default 60.
+   */
   readonly touch_interval: number;
   /** Seconds that the backend may take before the request fails with 503. Default 2. */
   readonly store_timeout: number;
+  /** The cookie that names the session. Default: as `CookieSettings` says, key by key. */
   readonly cookie: CookieSettings;
-  /** `local`: the folder that sessions are kept in, absolute. Default: `.tokens` beside the settings file, or in the working directory. */
+  /**
+   * `local`: the folder that sessions are kept in, from the settings file; absolute after loading. Default: `.tokens` beside
+   * the settings file, or in the working directory.
+   */
   readonly path: string;
   /**
-   * `redis`: `redis://user:password@host:port/database`, `rediss://` by TLS, `unix:///path` for a socket. When settings
-   * are loaded, what it says is put in the place of `host`, `port`, `username`, `password`, `database` and `options.ssl`.
+   * `redis`: `redis://user:password@host:port/database`, with `rediss://` for TLS, or `unix:///path` for a socket. It stands in
+   * place of `host`, `port`, `username`, `password`, `database` and `options.ssl`, and sets them when the settings are loaded.
    */
   readonly url?: string;
-  /** `redis`: the server's name or address; from a `url`, perhaps a socket's path. Default `localhost`. */
+  /** `redis`: the server's name or address, without a port; from a `url`, possibly a socket's path. Default `localhost`. */
   readonly host: string;
-  /** `redis`: the server's TCP port, 1–65535. Default 6379. */
+  /** `redis`: the server's TCP port, 1 to 65535. Default 6379. */
   readonly port: number;
-  /** `redis`: the user to sign in as. Missing: the server's default user. */
+  /** `redis`: the user to sign in as. Default: the server's default user. */
   readonly username?: string;
-  /** `redis`: that user's password. Missing: none is sent. */
+  /** `redis`: that user's password. Default: none is sent. */
   readonly password?: string;
-  /** `redis`: a file that holds it, from the working directory; read for each connection. Not beside `password`. */
+  /** `redis`: a file that holds the password, from the working directory; read for each connection. Not beside `password`. */
   readonly password_file?: string;
   /** `redis`: the number of the database, from 0. Default 0. */
   readonly database: number;
   /** `redis`: what every key of ours begins with. Default `tokenizer:`. */
   readonly prefix: string;
-  /** `redis`: how to connect. `module`: whatever that backend wants. */
+  /** `redis`: how to connect. `module`: whatever that backend wants. Default: none. */
   readonly options?: RedisOptions | ModuleOptions;
-  /** `dynamodb`, which needs it: the table's name. */
+  /** `dynamodb`, required: the table's name or ARN. */
   readonly table?: string;
-  /** `dynamodb`: the region. Missing: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. */
+  /** `dynamodb`: the region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's. */
   readonly aws_region_name?: string;
-  /** `dynamodb`: a profile of the AWS configuration files. Not beside the keys. */
+  /** `dynamodb`: a profile of the AWS configuration files. Not beside the keys. Default: as the AWS SDK finds credentials. */
   readonly profile_name?: string;
-  /** `dynamodb`: the access key's id. Both keys or neither. */
+  /** `dynamodb`: the access key's id. Give both keys or neither. */
   readonly aws_access_key?: string;
-  /** `dynamodb`: the secret access key. Both keys or neither. */
+  /** `dynamodb`: the secret access key. Give both keys or neither. */
   readonly aws_secret_key?: string;
-  /** `dynamodb`: for temporary keys. Only beside both keys. */
+  /** `dynamodb`: the token of temporary keys. Only beside both keys. */
   readonly aws_session_token?: string;
-  /** `dynamodb`: the URL of an emulator or a VPC endpoint. Missing: the region's own. */
+  /** `dynamodb`: the URL of an emulator or a VPC endpoint. Default: the region's own. */
   readonly endpoint?: string;
 }
 
-/** What replaces `timeout` and `absolute_timeout` for a session that was signed in to be remembered. */
+/** The section `tokenizer.remember`: replaces `timeout` and `absolute_timeout` for sessions of users who asked to be remembered. */
 export interface RememberSettings {
-  /** Minutes without a request after which it ends. Default 43200: 30 days. */
+  /** Minutes without a request after which such a session ends. Default 43200: 30 days. */
   readonly timeout: number;
   /** Minutes after sign-in at which it ends, however busy. Default 129600: 90 days. Browsers keep no cookie beyond 400 days. */
   readonly absolute_timeout: number;
 }
 
 /**
- * The cookie that names the session. It lasts as long as the browser runs, or as a remembered sign-in may; the store
- * decides when a session ends.
+ * The section `tokenizer.cookie`. The cookie lasts as long as the browser runs, or as long as a remembered sign-in may; the
+ * store decides when a session ends.
  */
 export interface CookieSettings {
-  /** Default `token`. */
+  /** Its name. Default `token`. */
   readonly name: string;
-  /** Sent over TLS only: always, never, or (`auto`, the default) when the request came over TLS. */
+  /** Whether it is sent over TLS only: always, never, or with `auto` when the request came over TLS. Default `auto`. */
   readonly secure: boolean | "auto";
-  /** Whether other sites' requests carry it. Default `lax`. */
+  /** Whether requests from other sites carry it. `none` works over TLS only. Default `lax`. */
   readonly same_site: "lax" | "strict" | "none";
-  /** The domain that gets it, with its subdomains. Missing: the host alone. */
+  /** The domain that gets it, with its subdomains. Default: the host alone. */
   readonly domain?: string;
   /** The path below which it is sent. Default `/`. */
   readonly path: string;
   /**
-   * Whether browsers keep it apart for each site whose pages embed yours. Missing: no. `false`: not any more, and the
-   * cookies that were sent with it are taken back.
+   * Whether browsers keep it apart for each site whose pages embed yours. `false` also takes back cookies that were sent
+   * with `true` before. Default: no.
    */
   readonly partitioned?: boolean;
-  /** Which cookies Chromium drops first, where a site has too many. Missing: it is not said, which means `medium`. */
+  /** Which cookies Chromium drops first when a site has too many. Default: not said, which means `medium`. */
   readonly priority?: "low" | "medium" | "high";
-  /** Signs it: the first of a list signs, all are accepted. Missing: derived from `safe_password`. */
+  /** The secret that signs it, a string or a list: the first signs, all are accepted. Default: derived from `safe_password`. */
   readonly secret?: string | readonly string[];
 }
 
-/** `options` with `type: redis`. */
+/** The section `tokenizer.options` with `type: redis`. */
 export interface RedisOptions {
-  /** Whether to connect by TLS. Missing: no. */
+  /** Whether to connect by TLS. Default: no. */
   readonly ssl?: boolean;
-  /** The certificate authority to trust, in PEM. Missing: the system's. */
+  /** The certificate authority to trust, in PEM. Default: the system's. */
   readonly ca?: string;
-  /** The client's certificate, in PEM. Both it and `key`, or neither. */
+  /** The client's certificate, in PEM. Give both it and `key`, or neither. */
   readonly cert?: string;
-  /** The client's private key, in PEM. */
+  /** The client's private key, in PEM. Give both it and `cert`, or neither. */
   readonly key?: string;
-  /** Whether the server's certificate is verified. Missing: yes. */
+  /** Whether to verify the server's certificate. Default: yes. */
   readonly verify?: boolean;
-  /** A name in the server's certificate, where it is not the host's. */
+  /** A name in the server's certificate, where it is not the host's. Default: the host's. */
   readonly servername?: string;
-  /** The master's name, when `nodes` are Sentinels. */
+  /** The master's name; `nodes` are then Sentinels. Default: no Sentinels. */
   readonly sentinel?: string;
-  /** Whether `nodes` are a Redis Cluster. Missing: no. */
+  /** Whether `nodes` are servers of a Redis Cluster. Default: no. */
   readonly cluster?: boolean;
-  /** `host:port` of each Sentinel, or of some of the cluster's servers. */
+  /** `host:port` of each Sentinel, or of some of the Cluster's servers. */
   readonly nodes?: readonly string[];
 }
 
-/** `options` with `type: module`: not looked into. */
+/** The section `tokenizer.options` with `type: module`: handed to your backend as it stands, without a look at it. */
 export type ModuleOptions = Readonly<Record<string, unknown>>;
 
+/** The keys of `T`, each optional. */
 type Optional<T> = { readonly [Key in keyof T]?: T[Key] | undefined };
 
 /**
- * What may be passed to `tokenizer()` in place of a file: the same keys, all with their defaults. Other sections may
- * stand beside them.
+ * What `tokenizer()` takes in place of a file: the same sections with the same keys, and the same defaults for those that
+ * are missing. Environment variables are not read.
+ *
+ * @example
+ * const sessions = tokenizer({ tokenizer: { type: "memory", timeout: 20 } });
  */
 export interface SettingsInput {
+  /** The section `authenticator`; keys other than `type` are your application's. Default: `{ type: "local" }`. */
   readonly authenticator?: (Optional<AuthenticatorSettings> & Readonly<Record<string, unknown>>) | undefined;
+  /** The section `tokenizer`, with every key of `TokenizerSettings` optional. An unknown key is an error. */
   readonly tokenizer: Optional<Omit<TokenizerSettings, "cookie" | "remember">> & {
+    /** Keys of `CookieSettings`, each optional. */
     readonly cookie?: Optional<CookieSettings> | undefined;
+    /** Keys of `RememberSettings`, each optional; `{}` allows remembered sign-ins, with the defaults. */
     readonly remember?: Optional<RememberSettings> | undefined;
   };
+  /** Any other `section` is your application's, and left alone. */
   readonly [section: string]: unknown;
 }
 

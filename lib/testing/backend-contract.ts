@@ -1,18 +1,6 @@
 /**
  * The backend contract as a table of named cases, for the tests of whoever writes a backend. It is published as
  * `express-tokenizer/backend-contract`, and belongs to no test runner: `test` is that of node:test, jest or vitest.
- *
- * @example
- * import { test } from "node:test";
- * import { backendContract } from "express-tokenizer/backend-contract";
- * import makeBackend from "../backends/my-backend.js";
- *
- * async function makeSubject(context) {
- *   const url = await startEmptyDatabase();
- *   return { backend: makeBackend({ url }, context), other: makeBackend({ url }, context) };
- * }
- *
- * for (const { name, run } of backendContract) test(name, () => run(makeSubject));
  */
 import assert from "node:assert/strict";
 import type { Awaitable } from "../awaitable.js";
@@ -21,33 +9,33 @@ import { TokenizerError } from "../errors.js";
 
 export type { Backend, BackendContext, BackendFactory, Entry, Expected, StoredRecord } from "../backends/backend.js";
 
-/**
- * Two connections to one place that is empty and that nothing else uses. The cases open and close both; what else there
- * is, `dispose` lets go.
- */
+/** Two backends over one place that is empty and that nothing else uses. The cases open and close both. */
 export interface ContractSubject {
+  /** The backend that a case is about. */
   readonly backend: Backend;
-  /** Another connection to the same place, as another process would have it. */
+  /** Another one over the same place, as another process would have it. */
   readonly other: Backend;
   /** How coarsely the backend keeps `expires`, in milliseconds: 1000 for an engine that counts seconds. Default 1. */
   readonly expiryGranularity?: number | undefined;
-  /** Called once at the end of the case, after its failure, too; what it answers is waited for. */
+  /** Lets go of everything else. Called once at the end of a case, also of one that failed, which waits for it. */
   dispose?(): unknown;
 }
 
 /**
- * Makes a subject, a new one for each case. Both backends must take the time from `context.now`, which the cases move:
- * what has expired by then is absent, even where the engine itself still has it. An engine that expires records by its own clock
- * finds the times of the cases around the present or after it, so that it never drops one too early; those in
- * the past it may drop at once.
+ * Makes the two backends for one case; called anew for each, it answers at once or by promise. Both must take the time from
+ * `now` of the `context`, which the cases move: what has expired by that time is absent, even where the engine itself still
+ * has it. An engine that expires records by its own clock never drops one too early: the times of the cases are around the
+ * present or after it. It may drop those in the past at once.
+ *
+ * @param context the clock of the case, 10 seconds for a call, and warnings that go to the console
  */
 export type MakeSubject = (context: BackendContext) => ContractSubject | Promise<ContractSubject>;
 
 /** One sentence of the contract, or a part of one. */
 export interface ContractCase {
-  /** What it demands; no two have the same. */
+  /** What it demands; no two cases have the same. */
   readonly name: string;
-  /** Rejects with an assertion that says what the backend did. */
+  /** Runs the case on what `make` answers. Resolves if the backend is right; else rejects with an assertion that says why. */
   run(make: MakeSubject): Promise<void>;
 }
 
@@ -675,7 +663,22 @@ const closing: readonly ContractCase[] = [
   }),
 ];
 
-/** Every sentence of `backend.ts`. A backend is right when all cases pass; none may be left out. */
+/**
+ * The contract of `Backend`, sentence by sentence, for any test runner. A backend is right when all cases pass; none may be
+ * left out. `docs/backends.md` shows a whole test.
+ *
+ * @example
+ * import { test } from "node:test";
+ * import { backendContract } from "express-tokenizer/backend-contract";
+ * import makeBackend from "../backends/my-backend.js";
+ *
+ * async function makeSubject(context) {
+ *   const url = await startEmptyDatabase();
+ *   return { backend: makeBackend({ url }, context), other: makeBackend({ url }, context) };
+ * }
+ *
+ * for (const { name, run } of backendContract) test(name, () => run(makeSubject));
+ */
 export const backendContract: readonly ContractCase[] = [
   ...reading,
   ...writing,

@@ -1,17 +1,23 @@
 /** What a client that the application made must be. */
 
-/** What `new DynamoDBClient()` of @aws-sdk/client-dynamodb answers, `new DynamoDB()`, and the document client over either. */
+/**
+ * A client of version 3 of the AWS SDK: a `DynamoDBClient` or `DynamoDB` of @aws-sdk/client-dynamodb, or a document client
+ * over either. This names only what tells it from other clients.
+ */
 export interface DynamodbClient {
+  /** Its region, credentials and endpoint. */
   readonly config: object;
+  /** The steps that its commands go through. */
   readonly middlewareStack: object;
+  /** Sends a command to DynamoDB; `args` are the client's own. */
   send(...args: never[]): unknown;
 }
 
-/** What `tokenizer()` may be given for DynamoDB that a settings file cannot hold. */
+/** What `tokenizer()` takes for DynamoDB. */
 export interface DynamodbInCode {
   /**
-   * A client of @aws-sdk/client-dynamodb that you have already, in place of one of ours. You destroy it; what the settings
-   * say of region, credentials and endpoint is not looked at. Calls end within `store_timeout` all the same.
+   * A client that you have already, in place of one of ours. You destroy it, and the settings of region, credentials and
+   * endpoint are ignored. Calls still end within `store_timeout`. Default: a client of ours.
    */
   readonly client?: DynamodbClient | undefined;
 }

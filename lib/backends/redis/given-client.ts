@@ -1,8 +1,13 @@
 /** What a client that the application made must be. */
 
-/** What `createClient`, `createCluster`, `createSentinel` and `createClientPool` of the package redis, version 6, answer. */
+/**
+ * A client of the package redis, version 6: what `createClient()`, `createCluster()`, `createSentinel()` and
+ * `createClientPool()` answer. This names only what tells it from other clients.
+ */
 export interface RedisClient {
+  /** Whether it is connected, or connecting. */
   readonly isOpen: boolean;
+  /** Sends a command to Redis; `args` are the client's own. */
   sendCommand(...args: never[]): Promise<unknown>;
 }
 

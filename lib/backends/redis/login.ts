@@ -4,24 +4,25 @@ import { resolve } from "node:path";
 import { givenAmiss, TokenizerError } from "../../errors.js";
 import { type RedisClient, whyNoClient } from "./given-client.js";
 
-/** What Redis is told by whoever signs in. */
+/** A login at Redis, good for one connection. */
 export interface RedisCredentials {
-  /** Missing: `tokenizer.username`, else the server's default user. */
+  /** The user's name. Default: the setting `username`, else the server's default user. */
   readonly username?: string | undefined;
+  /** The password, or a token that stands for it. */
   readonly password: string;
 }
 
-/** What `tokenizer()` may be given for Redis that a settings file cannot hold. */
+/** What `tokenizer()` takes for Redis: one of these keys. */
 export interface RedisInCode {
   /**
-   * Answers who signs in; called for each connection, as tokens (IAM, Entra) end. In place of `tokenizer.password`.
-   * What it throws is told, and answered 503; so is what does not answer in time.
+   * Answers the login for one connection, at once or by promise: for tokens that expire, as those of IAM and Entra. It stands
+   * in place of the setting `password`. If it throws, or does not answer within `store_timeout`, a warning says so, and
+   * requests fail with 503. Default: the settings' login.
    */
   readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
   /**
-   * A client of the package redis that you have already, in place of a connection of ours: `createClient()`,
-   * `createCluster()` or `createSentinel()`. You connect and close it; what the settings say of the connection is not
-   * looked at. Calls end within `store_timeout` all the same.
+   * A client that you have already, in place of a connection of ours. You connect and close it, and the settings of the
+   * connection are ignored. Calls still end within `store_timeout`. Default: a connection of ours.
    */
   readonly client?: RedisClient | undefined;
 }

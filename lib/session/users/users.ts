@@ -9,31 +9,35 @@ import type { Choice, Revocation } from "./revocation.js";
 import type { UserIndex } from "./user-index.js";
 import { type Handle, listedId } from "./user-record.js";
 
-/** One of a user's sessions. */
+/** One of a user's sessions, as `sessions.users.list` shows it. */
 export interface UserSession {
-  /** An opaque handle for `revoke`. Nothing of the cookie's value is in it. */
+  /** Its handle: an opaque string, for `sessions.users.revoke`. It can be shown to the user; no cookie can be made of it. */
   readonly id: string;
-  /** What `req.signIn` was given to call it. */
+  /** The label that `req.signIn` got; `undefined` without one. */
   readonly label: string | undefined;
-  /** Whether its sign-in asked for a session that outlives the browser. */
+  /** Whether the user asked to be remembered: such a session outlives the browser. */
   readonly remembered: boolean;
-  /** The moment of sign-in, however often it was confirmed since. */
+  /** When the user signed in. A later `req.confirmSignIn` does not change it. */
   readonly createdAt: Date;
-  /** To within `touch_interval`. */
+  /** When its last request came, to within `touch_interval`. */
   readonly lastSeenAt: Date;
   /** When it ends if no further request comes. */
   readonly expiresAt: Date;
-  /** Whether it is the session of the request that was named. */
+  /** Whether it is the session of the request that you gave as `current`. */
   readonly current: boolean;
 }
 
-/** A request means the session that it belongs to; a text is a handle. */
+/** Which sessions: that of a request, the one with this handle, or those with these handles. */
 export type SessionChoice = Request | string | readonly string[];
 
+/** Which of the user's sessions `sessions.users.revoke` ends. Without either key: all of them. */
 export interface RevokeOptions {
-  /** End these alone; given but `undefined`, none. */
+  /**
+   * End these and no others. If the key is there and its value is `undefined`, none is ended: a form that left out the
+   * handle must not sign the user out everywhere.
+   */
   readonly only?: SessionChoice | undefined;
-  /** End all but these. */
+  /** Spare these. `undefined` spares none. */
   readonly except?: SessionChoice | undefined;
 }
 
@@ -50,9 +54,10 @@ export interface UsersParts {
 }
 
 /**
- * User names match exactly.
+ * Lists and ends the sessions of one user, or of all. User names match exactly: `Ada` and `ada` are two users.
  *
- * Every method that answers by promise rejects with a `TokenizerError`: status 503 when the store fails, `ARGUMENT_INVALID` for wrong arguments.
+ * Every promise of these methods may reject with a `TokenizerError`: `ARGUMENT_INVALID` (500) for a wrong argument, status
+ * 503 when the store fails.
  */
 export class Users {
   readonly #parts: UsersParts;
@@ -67,9 +72,13 @@ export class Users {
   }
 
   /**
-   * The user's live sessions, the oldest first; none for a name that nobody has.
+   * Lists the user's live sessions, the oldest first. Answers an empty list for a user who has none, or whom nobody knows.
    *
-   * @param options.current the request whose session is marked as `current`
+   * @param username a non-empty string
+   * @param options.current the request whose session is to be marked as `current`. Default: none is marked.
+   *
+   * @example
+   * const list = await sessions.users.list(req.session.username, { current: req });
    */
   async list(username: string, options: { current?: Request | undefined } = {}): Promise<UserSession[]> {
     const { index, operations, lifetime } = this.#parts;
@@ -90,12 +99,14 @@ export class Users {
   }
 
   /**
-   * The handle of the request's own session, as `list` shows it; nothing where nobody is signed in. Asks no store. A sign-in
-   * by `username` has one from its save on.
+   * Answers the handle of the request's own session, the `id` in `sessions.users.list`; `undefined` when nobody is signed
+   * in. It does not ask the store. If you set `req.session.username` yourself, the session has a handle once it is saved.
    *
-   * @throws TokenizerError `ARGUMENT_INVALID` for what is no request with a session
+   * @param req a request that went through the middleware
+   * @throws TokenizerError `ARGUMENT_INVALID` (500), at once, for anything else
+   *
    * @example
-   * sockets.set(sessions.users.handle(req), socket); // to be closed by sessions.on("ended", …)
+   * sockets.set(sessions.users.handle(req), socket); // sessions.on("ended", …) closes it
    */
   handle(req: Request): string | undefined {
     requestKey("handle's argument", req);
@@ -104,11 +115,14 @@ export class Users {
   }
 
   /**
-   * Ends the user's sessions: all, or `only` these, or all `except` those. A fault of the store does not stop it: what is
-   * left ends at its next due request, or when you call again.
+   * Ends the user's sessions: all, `only` some, or all `except` some. If the store fails for one, it goes on with the
+   * others; a session that is left ends with its next request that reaches the store, or when you call again.
    *
-   * @returns how many were ended
-   * @throws TokenizerError where not all were ended, with `ended` and `failed`
+   * @param username a non-empty string
+   * @param options which sessions. Default: all.
+   * @returns how many were ended; 0 for a user who has none
+   * @throws TokenizerError with status 503 when not all were ended; its `ended` and `failed` say how many were and were not
+   *
    * @example
    * await sessions.users.revoke("ada", { except: req }); // after a change of password
    */
@@ -123,9 +137,11 @@ export class Users {
   }
 
   /**
-   * Ends all sessions of all users, past every fault, and answers how many. Anonymous sessions stay.
+   * Ends all sessions of all users. Sessions that nobody is signed in to stay. If the store fails for one, it goes on with
+   * the others.
    *
-   * @throws TokenizerError where not all were ended, with `ended` and `failed`
+   * @returns how many were ended
+   * @throws TokenizerError with status 503 when not all were ended; its `ended` and `failed` say how many were and were not
    */
   async revokeEveryone(): Promise<number> {
     const { operations, revocation } = this.#parts;
