@@ -98,8 +98,8 @@ declare global {
        *
        * @param credentials the signed-in user's, to be sealed in place of the old ones. Default: the old ones stay.
        * @throws TokenizerError `SIGN_IN_AGAIN` (401) when nobody is signed in, or the session ended meanwhile.
-       *   `SIGN_IN_INVALID` (500) when the credentials are wrong, or somebody else's. Status 503 when the store failed.
-       *   After any of these nothing has changed.
+       *   `SIGN_IN_INVALID` (500) when the credentials are wrong, or somebody else's. Status 503 when the store failed,
+       *   or somebody revoked the user's sessions just then. After any of these nothing has changed.
        */
       confirmSignIn(credentials?: ExpressTokenizer.SignInCredentials): Promise<void>;
 
@@ -116,7 +116,7 @@ declare global {
       readonly signedInAt?: Date | undefined;
 
       /**
-       * Whether the request brought a cookie that we signed, of a session that is over: expired, signed out or revoked. Your
+       * Whether the request's cookie is a valid one of ours, but its session is over: expired, signed out or revoked. Your
        * login page can say so. `false` for a visitor without a cookie.
        */
       sessionEnded: boolean;

@@ -59,7 +59,8 @@ export interface Tokenizer extends RequestHandler {
   /**
    * Makes a handler for routes that matter. It lets a user through who signed in, or confirmed that with
    * `req.confirmSignIn`, within the last `minutes`. For others it calls `next` with a `TokenizerError`: status 401, code
-   * `SIGN_IN_AGAIN`. It does not ask the store.
+   * `SIGN_IN_AGAIN`. It does not ask the store. Put it behind `sessions`: without them it cannot tell, and `next` gets
+   * `SIGN_IN_INVALID`.
    *
    * @param minutes a number above 0; fractions are allowed
    * @throws TokenizerError `ARGUMENT_INVALID` (500), at once, for anything else

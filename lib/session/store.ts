@@ -105,7 +105,8 @@ export class TokenStore extends ExpressStore {
   }
 
   /**
-   * Removes a session. One that is missing is no error. Requests of that session that are under way answer after it.
+   * Removes a session. One that is missing is no error. Requests of that session that are under way wait for it before they
+   * answer.
    *
    * @param sid the session id
    * @param callback gets the error, if any. Without one, an error is logged.
@@ -198,8 +199,8 @@ export class TokenStore extends ExpressStore {
   }
 
   /**
-   * Lists all live sessions, in no order, in memory all at once; damaged ones are left out. An empty list when there are
-   * none.
+   * Lists all live sessions, in no particular order, and holds all of them in memory. Damaged ones are left out. Without
+   * sessions the list is empty.
    *
    * @param callback gets `(error, sessions)`. Without one: a promise of the sessions.
    */

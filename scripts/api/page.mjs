@@ -18,9 +18,9 @@ const HEAD = `# API
 Every public name of \`express-tokenizer\`, from the comments of its types, which your editor shows, too. The
 [README](../README.md) has the first steps; the [other documents](README.md) go by what you want to do.
 
-- What is missing is no error: a method answers \`undefined\`, \`null\`, an empty list, 0 or \`false\`.
+- Something that is missing is not an error: a method answers \`undefined\`, \`null\`, an empty list, 0 or \`false\`.
 - Every error is a [\`TokenizerError\`](#tokenizererror-error). A method that answers by promise rejects with it.
-- Settings say their unit: minutes, seconds, kilobytes. In code, times are milliseconds or a \`Date\`; only
+- Each setting names its unit: minutes, seconds or kilobytes. In code, times are milliseconds or a \`Date\`; only
   [\`sessions.fresh\`](#sessionsfresh) takes minutes.
 - [\`express-tokenizer/backend-contract\`](#the-backend-contract) is an entry point of its own. Everything else is in
   \`express-tokenizer\`, for \`import\` and \`require\`.
@@ -39,7 +39,7 @@ function renderEntry(entry, as, anchors) {
     `### ${asCode(title)}`,
     fence(as ? `${code} { … }` : withBody(code, members)),
     ...renderComment(comment, link),
-    isExported ? "" : "No entry point exports this name: it is part of other types.",
+    isExported ? "" : "You cannot import this name: it is part of other types.",
     ...(as
       ? members.map((member) => renderMember(member, memberTitle(member, as, entry), entry, anchors))
       : [members.map((member) => renderItem(member, link)).join("\n"), see(entry.uses, anchors)]),
