@@ -32,9 +32,9 @@ export interface TokenizerOptions extends BackendsInCode {
   readonly clock?: (() => number) | { now(): number };
   /**
    * Sets attributes of the session's cookie for one request, over those of the settings: a tenant's `domain`, say. It is
-   * called with the request `req`, once, before the session is loaded. It answers at once, not by promise; `undefined` means
-   * the settings' attributes. If it throws, `next` gets that error; if its answer is wrong, a `TokenizerError`
-   * `SETTINGS_INVALID`.
+   * called with the request `req`, once, before the session is loaded. It answers a plain object, at once, not by promise;
+   * `undefined` means the settings' attributes. If it throws an error, `next` gets that; if it throws anything else, or its
+   * answer is wrong, `next` gets a `TokenizerError` `SETTINGS_INVALID`.
    */
   readonly cookie?: (req: Request) => RequestCookie | undefined;
 }

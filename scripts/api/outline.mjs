@@ -27,6 +27,7 @@ export const OUTLINE = [
   },
   {
     title: "A user's sessions",
+    text: "[users.md](users.md) shows what they are for.",
     names: [
       { name: "Users", as: "sessions.users" },
       { name: "UserSession" },
@@ -40,6 +41,7 @@ export const OUTLINE = [
   },
   {
     title: "Errors",
+    text: "[errors.md](errors.md) shows what happens when the store fails.",
     names: [
       { name: "TokenizerError", as: "error" },
       { name: "TokenizerErrorCode" },
@@ -49,7 +51,7 @@ export const OUTLINE = [
   },
   {
     title: "The settings",
-    text: "The types of a `settings.yml`. The [README](../README.md) has the settings that most people need.",
+    text: "The types of a `settings.yml`. [settings.md](settings.md) explains the settings by what you want to do.",
     names: [
       { name: "SettingsInput" },
       { name: "TokenizerSettings" },
@@ -64,6 +66,7 @@ export const OUTLINE = [
   },
   {
     title: "A client or a login of your own",
+    text: "For [Redis](redis.md) and [DynamoDB](dynamodb.md).",
     names: [
       { name: "BackendsInCode" },
       { name: "RedisInCode" },
