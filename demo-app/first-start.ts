@@ -3,6 +3,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
+/** Where a project has the schema that installed the package. Here it stands beside the file. */
+const INSTALLED = "node_modules/express-tokenizer/";
+
 /** Also of the sections that are comments, to be taken instead. */
 const SAMPLE_LINES = /^(#? {2}safe_password:).*$/gm;
 
@@ -13,7 +16,7 @@ export function writeFirstSettings(file: string, example: string): boolean {
   if (text.search(SAMPLE_LINES) < 0) throw new Error(`${example} has no line "  safe_password: …" to replace`);
   // Quoted, since a password of digits alone would be a number.
   const own = `"${randomBytes(32).toString("base64url")}"`;
-  return writeNew(file, text.replace(SAMPLE_LINES, `$1 ${own}`));
+  return writeNew(file, text.replace(INSTALLED, "./").replace(SAMPLE_LINES, `$1 ${own}`));
 }
 
 /** Of two first starts at the same time, the second goes on with what the first wrote. */

@@ -22,6 +22,7 @@ describe("the first start", () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const [own, sample] = [file, example].map((each) => readFileSync(each, "utf8").split("\n"));
     const changed = own?.filter((line, index) => line !== sample?.[index]);
+    expect(changed?.shift()).toBe("# yaml-language-server: $schema=./settings.schema.json");
     expect(changed?.[0]).toMatch(/^ {2}safe_password: "[\w-]{43}"$/);
     // Taken instead, a section that is a comment has it, too.
     expect(new Set(changed?.map((line) => line.replace("#", "")))).toEqual(new Set(changed?.slice(0, 1)));

@@ -113,7 +113,7 @@ describe("settings.example.yml", () => {
   const examples = [text, ...commented.map((block) => block.replace(/^#/gm, ""))];
 
   test("names the schema in its first line, for editors", () => {
-    expect(text).toMatch(/^# yaml-language-server: \$schema=\.\/settings\.schema\.json\n/);
+    expect(text).toMatch(/^# yaml-language-server: \$schema=node_modules\/express-tokenizer\/[\w.]+\n/);
   });
 
   test("has `local` live, and an example of each other kind", () => {
