@@ -43,6 +43,11 @@ export function readEnvironment(env: NodeJS.ProcessEnv): readonly Reading[] {
   return readings;
 }
 
+/** The variables that can set a key, in place of the file. */
+export function variablesFor(at: readonly string[]): readonly string[] {
+  return [...VARIABLES].filter(([, variable]) => variable.at.join() === at.join()).map(([name]) => name);
+}
+
 /** One warning for each variable that looks like ours and is not, and one for all that Kubernetes sets. */
 export function foreignVariables(env: NodeJS.ProcessEnv): readonly string[] {
   const known = [...VARIABLES.keys(), FILE_VARIABLE];

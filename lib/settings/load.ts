@@ -144,7 +144,7 @@ function checkSchema(draft: Draft, variables: ReadonlyMap<string, string>): read
     allowUnionTypes: true,
     useDefaults: true,
     verbose: true,
-    keywords: ["deprecationMessage"],
+    keywords: ["enumDescriptions"],
   }).compile(settingsSchema);
   compiled(draft);
   return (compiled.errors ?? []).flatMap((error) => describe(error, variables) ?? []);

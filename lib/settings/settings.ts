@@ -191,6 +191,8 @@ export interface SettingSchema {
   readonly description: string;
   readonly type?: string | readonly string[];
   readonly enum?: readonly (string | boolean)[];
+  /** One for each word of `enum`; editors show them. */
+  readonly enumDescriptions?: readonly string[];
   readonly default?: unknown;
   readonly examples?: readonly unknown[];
   readonly writeOnly?: true;
@@ -268,14 +270,16 @@ export const cookie: Complete<CookieSettings> = {
     default: "token",
   },
   secure: {
-    description: "Whether the cookie is sent over TLS only. auto: when the request came over TLS",
+    description: "Whether the cookie is sent over TLS only",
     enum: [true, false, "auto"],
+    enumDescriptions: ["Over TLS only", "Also over plain HTTP", "Over TLS only, when the request came over TLS"],
     default: "auto",
   },
   same_site: {
-    description: "Whether other sites' requests carry the cookie. none works over TLS only",
+    description: "Whether other sites' requests carry the cookie",
     type: "string",
     enum: ["lax", "strict", "none"],
+    enumDescriptions: ["When somebody follows a link to your site", "Never", "Always; works over TLS only"],
     default: "lax",
   },
   domain: {
@@ -343,11 +347,16 @@ const redisOptions: Complete<RedisOptions> = {
 
 const tokenizer: Complete<TokenizerSettings> = {
   type: {
-    description:
-      "Where sessions are kept. local: a folder of this machine; memory: for tests; redis: Redis or Valkey; module: a " +
-      "backend of your own",
+    description: "Where sessions are kept",
     type: "string",
     enum: ["local", "memory", "redis", "dynamodb", "module"],
+    enumDescriptions: [
+      "A folder of this machine",
+      "The memory of the process, for tests and trials",
+      "Redis or Valkey: one server, a Cluster or Sentinels",
+      "A table of Amazon DynamoDB",
+      "A backend of your own",
+    ],
     default: "local",
   },
   module: {
@@ -402,9 +411,10 @@ const tokenizer: Complete<TokenizerSettings> = {
     default: 400,
   },
   encrypt: {
-    description: "What is sealed. credentials: those alone; session: the whole record",
+    description: "What is sealed",
     type: "string",
     enum: ["credentials", "session"],
+    enumDescriptions: ["The credentials alone", "The whole session"],
     default: "credentials",
   },
   touch_interval: {
@@ -490,23 +500,7 @@ const tokenizer: Complete<TokenizerSettings> = {
   },
 };
 
-/** Editors warn of what has a `deprecationMessage`, which is a word of theirs. To a validator it says nothing. */
-function warnInEditors(type: TokenizerSettings["type"]) {
-  const unused = Object.keys(tokenizer).filter((key) => !typesOf(key).includes(type));
-  return {
-    // Without a type it is the default one.
-    if: { type: "object", properties: { type: { const: type } }, ...(type === "local" ? {} : { required: ["type"] }) },
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-    then: {
-      type: "object",
-      properties: Object.fromEntries(
-        unused.map((key) => [key, { deprecationMessage: `${key} ${whyUnused(key, type)}` }]),
-      ),
-    },
-  };
-}
-
-/** The published `settings.schema.json` (draft-07), for editors and for `loadSettings`. */
+/** What checks settings, of whatever type (draft-07). `npm run schema` makes from it what editors read. */
 export const settingsSchema = {
   $schema: "http://json-schema.org/draft-07/schema#",
   title: "Settings of express-tokenizer",
@@ -519,10 +513,16 @@ export const settingsSchema = {
       type: "object",
       properties: {
         type: {
-          description:
-            "Who checks names and passwords. local: credentials are kept, sealed, in the session; none: there is no password",
+          description: "Who checks names and passwords",
           type: "string",
           enum: ["local", "openldap", "ldap", "microsoft", "none"],
+          enumDescriptions: [
+            "Credentials are kept, sealed, in the session",
+            "OpenLDAP; no credentials are kept",
+            "LDAP; no credentials are kept",
+            "A Microsoft directory; no credentials are kept",
+            "There is no password, as with OpenID Connect or SAML",
+          ],
           default: "local",
         },
       } satisfies Complete<AuthenticatorSettings>,
@@ -533,7 +533,6 @@ export const settingsSchema = {
       type: "object",
       properties: tokenizer,
       additionalProperties: false,
-      allOf: TYPES.map(warnInEditors),
       if: { type: "object", properties: { type: { const: "module" } }, required: ["type"] },
       // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
       then: { type: "object", properties: { module: {} }, required: ["module"] },

@@ -1,0 +1,221 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { writeFirstSettings } from "../../demo-app/first-start.js";
+import { ROOT } from "../../demo-app/root.js";
+import { variablesFor } from "../../lib/settings/environment.js";
+import { cookie, settingSections, typesOf } from "../../lib/settings/settings.js";
+import { LanguageServer } from "../support/language-server.js";
+import { GOOD_PASSWORD, loadingText, paths } from "./loading.js";
+
+const FIRST_LINE = "# yaml-language-server: $schema=node_modules/express-tokenizer/settings.schema.json";
+
+/** A project that installed the package. */
+const project = mkdtempSync(join(tmpdir(), "editor-spec-"));
+let editor: LanguageServer;
+
+beforeAll(async () => {
+  const name = "settings.schema.json";
+  cpSync(join(ROOT, name), join(project, "node_modules/express-tokenizer", name));
+  editor = await LanguageServer.start(project);
+});
+
+afterAll(async () => {
+  await editor.stop();
+  rmSync(project, { recursive: true });
+});
+
+/** A settings file with these lines in its section `tokenizer`. */
+function settings(...lines: readonly string[]): string {
+  return [FIRST_LINE, "tokenizer:", ...lines.map((line) => `  ${line}`), ""].join("\n");
+}
+
+/** What is offered, by its label. */
+async function offered(text: string): Promise<Record<string, { insertText: string; documentation?: string }>> {
+  return Object.fromEntries((await editor.offers(text)).map(({ label, ...offer }) => [label, offer]));
+}
+
+/** Where the cursor goes: what is there already is written over. */
+function field(text: string): string {
+  return `\${1:${text}}`;
+}
+
+const keys = Object.keys(settingSections.tokenizer ?? {});
+const types = typesOf("timeout");
+
+describe("an editor offers", () => {
+  test.each([
+    ["without a type, those of local", "local", []],
+    ...types.map((type) => [type, type, [`type: ${type}`]] as const),
+  ])("the keys of a type and those of all types, and no other: %s", async (_, type, lines) => {
+    const expected = keys.filter((key) => typesOf(key).some((each) => each === type) && (key !== "type" || !lines[0]));
+    expect(expected.length).toBeGreaterThan(11);
+    expect(Object.keys(await offered(settings(...lines, "|"))).sort()).toEqual(expected.sort());
+  });
+
+  test("the same while a key is being written", async () => {
+    const found = await offered(settings("type: redis", "ho|"));
+    expect(found.host?.insertText).toBe(`host: ${field("localhost")}`);
+    expect(found).not.toHaveProperty("table");
+  });
+
+  test("the types, each with what it is", async () => {
+    const found = await offered(settings("type: |"));
+    expect(Object.keys(found)).toEqual(types);
+    expect(found.redis).toMatchObject({
+      insertText: "redis",
+      documentation: expect.stringMatching("^Redis or Valkey"),
+    });
+    for (const { documentation } of Object.values(found)) expect(documentation).toMatch(/^[A-Z].{10}/);
+  });
+
+  test("a text in quotes for safe_password and cookie.secret, which may be lists", async () => {
+    const found = await offered(settings("|"));
+    expect(found.safe_password?.insertText).toBe('safe_password: "$1"');
+    expect((await offered(settings("cookie:", "  |"))).secret?.insertText).toBe('secret: "$1"');
+    expect(Object.values(await offered(settings("safe_password: |"))).map(({ insertText }) => insertText)).toEqual([
+      '"$1"',
+    ]);
+  });
+
+  test("a section with its type, and no wall of defaults", async () => {
+    const found = await offered(`${FIRST_LINE}\n|`);
+    expect(found.tokenizer?.insertText).toBe(`tokenizer:\n  type: ${field("local")}`);
+  });
+
+  test("the keys of cookie, and those of options with type: redis", async () => {
+    expect(Object.keys(await offered(settings("cookie:", "  |"))).sort()).toEqual(Object.keys(cookie).sort());
+    const options = Object.keys(settingSections["tokenizer.options"] ?? {});
+    expect(Object.keys(await offered(settings("type: redis", "options:", "  |"))).sort()).toEqual(options.sort());
+    expect(await offered(settings("type: module", "options:", "  |"))).toEqual({});
+  });
+});
+
+describe("an editor marks", () => {
+  test.each([
+    ["type: local", [], []],
+    ["type: memory", [], []],
+    ["type: redis", [], []],
+    ["type: dynamodb", ["2: type: dynamodb needs table, here or as TOKENIZER_TABLE"], ["tokenizer.table"]],
+    ["type: module", ["2: type: module needs module, here or as TOKENIZER_MODULE"], ["tokenizer.module"]],
+  ])("what a type cannot do without, as the loader refuses it: %s", async (type, marked, refused) => {
+    const text = settings(type, `safe_password: ${GOOD_PASSWORD}`);
+    expect(await editor.faults(text)).toEqual(marked);
+    expect(paths(loadingText(text))).toEqual(refused);
+    const set = loadingText(text, { TOKENIZER_TABLE: "t", TOKENIZER_MODULE: "./m.js" });
+    expect(set.error).toBeUndefined();
+  });
+
+  test.each([
+    [
+      ["type: local", "table: t"],
+      ["4: table is for type: dynamodb; with type: local it changes nothing: take it away"],
+    ],
+    [["table: t"], ["3: table is for type: dynamodb; with type: local it changes nothing: take it away"]],
+    [["type: redis", "path: x"], ["4: path is for type: local; with type: redis it changes nothing: take it away"]],
+    [["type: redis", "table:"], ["4: table is for type: dynamodb; with type: redis it changes nothing: take it away"]],
+    [["type: redsi"], [expect.stringMatching(/^3: Value is not accepted. Valid values: "local",/)]],
+    [["tabel: t"], ["3: Property tabel is not allowed."]],
+    [["type: redis", "options: { ssl: 1 }"], ['4: Incorrect type. Expected "boolean".']],
+    [["type: redis", "options: { nodez: [a] }"], ["4: Property nodez is not allowed."]],
+    [["safe_password: 12"], ["3: Incorrect type. Expected one of string, array."]],
+    [["safe_password: [a, 1]"], ['3: Incorrect type. Expected "string".']],
+    [["safe_password: []"], ["3: Array has too few items. Expected 1 or more."]],
+    [['timeout: "20"'], ['3: Incorrect type. Expected "number".']],
+  ])("what is wrong: %j", async (lines, marked) => {
+    expect(await editor.faults(settings(...lines))).toEqual(marked);
+  });
+
+  test.each([
+    [["safe_password: [the new one, the old one]", "cookie: { secret: [a, b] }"]],
+    [["type: module", "module: ./m.js", "options: { anything: [1, 2] }"]],
+    [["type: redis", "options: { ssl: true, nodes: ['a:1'] }", "password_file: /run/secrets/p"]],
+  ])("nothing that is right: %j", async (lines) => {
+    expect(await editor.faults(settings(...lines))).toEqual([]);
+  });
+});
+
+describe("an editor shows", () => {
+  test("of a key what it is, its unit, its default and its variable", async () => {
+    const shown = await editor.hover(settings("time|out: 5"));
+    expect(shown).toContain("Minutes without a request");
+    expect(shown).toContain("Default: 20");
+    expect(shown).toContain("Environment: TOKENIZER\\_TIMEOUT");
+  });
+
+  test("of a key of one type the same", async () => {
+    const shown = await editor.hover(settings("type: dynamodb", "ta|ble: t"));
+    expect(shown).toContain("the table's name");
+    expect(shown).toContain("TOKENIZER\\_TABLE");
+  });
+
+  test.each(Object.entries(settingSections.tokenizer ?? {}))("of every key what is said of it: %s", async (key, of) => {
+    const value = of.enum ? of.enum[0] : of.type === "object" ? "{}" : "1";
+    const type = key === "type" ? [] : [`type: ${typesOf(key)[0]}`];
+    const shown = await editor.hover(settings(...type, `|${key}: ${value}`));
+    const plain = shown.replaceAll("\\", "");
+    expect(plain).toContain(of.description.split(". ")[0]);
+    expect(plain).toContain(variablesFor(["tokenizer", key]).join(" or "));
+  });
+
+  test("of a type what each of them is", async () => {
+    expect(await editor.hover(settings("type: re|dis"))).toMatch(/\* `redis`: Redis or Valkey.*\n\* `local`: A folder/);
+  });
+});
+
+describe("the samples", () => {
+  /** The blocks of a document that are settings. */
+  function samplesOf(document: string): readonly string[] {
+    const text = readFileSync(join(ROOT, document), "utf8");
+    const blocks = [...text.matchAll(/^```ya?ml\n(.*?)^```$/gms)].map(([, block = ""]) => block);
+    return blocks.filter((block) => /^tokenizer:/m.test(block));
+  }
+
+  const documents = readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`);
+  const samples = [...documents, "README.md"].flatMap((document) =>
+    samplesOf(document).map((sample, index) => [`${document}, ${index + 1}`, sample] as const),
+  );
+  const example = readFileSync(join(ROOT, "settings.example.yml"), "utf8");
+  const commented = example.match(/^#tokenizer:\n(?:# {2}.*\n)+/gm) ?? [];
+
+  test("are found", () => {
+    expect(samples.length).toBeGreaterThan(12);
+    expect(commented.length).toBeGreaterThan(7);
+  });
+
+  test.each(samples)("have no fault: %s", async (_, sample) => {
+    expect(await editor.faults(sample)).toEqual([]);
+  });
+
+  test.each(samples)("name the schema first: %s", (_, sample) => {
+    expect(sample.split("\n")[0]).toBe(FIRST_LINE);
+  });
+
+  test("settings.example.yml names it where it is copied to, and has no fault", async () => {
+    expect(example.split("\n")[0]).toBe(FIRST_LINE);
+    expect(await editor.faults(example)).toEqual([]);
+    for (const each of commented) {
+      expect(await editor.faults(`${FIRST_LINE}\n${each.replaceAll(/^#/gm, "")}`)).toEqual([]);
+    }
+  });
+
+  test("the settings of the demo's first start name the one of the tree", async () => {
+    const file = join(project, "settings.yml");
+    writeFirstSettings(file, join(ROOT, "settings.example.yml"));
+    const [first, ...rest] = readFileSync(file, "utf8").split("\n");
+    const tree = await LanguageServer.start(fileURLToPath(new URL("../..", import.meta.url)));
+    expect(await tree.faults([first, ...rest].join("\n"))).toEqual([]);
+    expect(await tree.faults([first, "tokenizer: { tabel: t }"].join("\n"))).toEqual([
+      "2: Property tabel is not allowed.",
+    ]);
+    await tree.stop();
+  });
+
+  test("a schema that is not there is told", async () => {
+    expect(await editor.faults("# yaml-language-server: $schema=./nowhere.json\ntokenizer:\n")).toEqual([
+      expect.stringMatching("nowhere.json"),
+    ]);
+  });
+});
