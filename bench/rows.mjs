@@ -7,15 +7,18 @@ const COOKIE = { name: "token", options: { secret: SECRET, resave: false, saveUn
 const MINUTE = 60_000;
 
 /** express-session as its documentation has it, over a store. */
-async function withStore(store) {
+export async function withStore(store) {
   const { default: session } = await import("express-session");
   return session({ ...COOKIE.options, name: COOKIE.name, store, cookie: { maxAge: 20 * MINUTE } });
 }
 
+/** What promises.mjs switches on where a row has it, and speed is not measured with. */
+const STRICT = { absolute_timeout: 480, encrypt: "session" };
+
 /** @param build another one than this checkout's */
-async function ours(section, build = "express-tokenizer") {
+async function ours(section, { build = "express-tokenizer", isStrict }) {
   const { tokenizer } = await import(build);
-  const settings = { cloud: false, cookie: { name: COOKIE.name, secret: SECRET }, ...section };
+  const settings = { cloud: false, cookie: { name: COOKIE.name, secret: SECRET }, ...(isStrict && STRICT), ...section };
   const sessions = tokenizer({ tokenizer: { safe_password: "a safe password for the benchmark", ...settings } });
   await sessions.ready;
   return sessions;
@@ -60,12 +63,14 @@ export const rows = [
   {
     name: "session-file-store",
     package: "session-file-store",
-    async make({ folder }) {
+    async make({ folder, isStrict }) {
       const [{ default: session }, { default: fileStore }] = [
         await import("express-session"),
         await import("session-file-store"),
       ];
-      return withStore(new (fileStore(session))({ path: folder, logFn() {}, ttl: 1200 }));
+      return withStore(
+        new (fileStore(session))({ path: folder, logFn() {}, ttl: 1200, ...(isStrict && { secret: SECRET }) }),
+      );
     },
   },
   {
@@ -73,13 +78,13 @@ export const rows = [
     base: "MemoryStore",
     also: ["session-file-store"],
     isOurs: true,
-    make: ({ folder, build }) => ours({ type: "local", path: folder }, build),
+    make: (place) => ours({ type: "local", path: place.folder }, place),
   },
   {
     name: "ours, memory",
     base: "MemoryStore",
     isOurs: true,
-    make: ({ build }) => outsideProduction(() => ours({ type: "memory" }, build)),
+    make: (place) => outsideProduction(() => ours({ type: "memory" }, place)),
   },
   { name: "MemoryStore, Node 20", node: "20", make: (place) => rows[2].make(place) },
   {
@@ -87,7 +92,7 @@ export const rows = [
     base: "MemoryStore, Node 20",
     node: "20",
     isOurs: true,
-    make: ({ folder, build }) => ours({ type: "local", path: folder }, build),
+    make: (place) => ours({ type: "local", path: place.folder }, place),
   },
   {
     name: "connect-redis",
@@ -107,7 +112,7 @@ export const rows = [
     // What a script does itself is no round trip.
     commands: ["get", "evalsha", "eval"],
     isOurs: true,
-    make: ({ build }) => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }, build),
+    make: (place) => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }, place),
   },
   {
     name: "connect-dynamodb",
@@ -130,9 +135,9 @@ export const rows = [
     base: "connect-dynamodb",
     engine: "dynamodb",
     isOurs: true,
-    make({ build }) {
+    make(place) {
       const section = { type: "dynamodb", table: TABLE, endpoint: aws().endpoint, aws_region_name: aws().region };
-      return ours({ ...section, aws_access_key: keys.accessKeyId, aws_secret_key: keys.secretAccessKey }, build);
+      return ours({ ...section, aws_access_key: keys.accessKeyId, aws_secret_key: keys.secretAccessKey }, place);
     },
   },
 ];
@@ -167,10 +172,14 @@ function nullStore(Store) {
   };
 }
 
+export async function dynamodbClient() {
+  const { DynamoDB } = await import("@aws-sdk/client-dynamodb");
+  return new DynamoDB({ ...aws(), credentials: keys });
+}
+
 /** The tables, as each store wants them. */
 export async function makeTables() {
-  const { DynamoDB } = await import("@aws-sdk/client-dynamodb");
-  const client = new DynamoDB({ ...aws(), credentials: keys });
+  const client = await dynamodbClient();
   const tables = { [TABLE]: "username", [PEERS_TABLE]: "id" };
   for (const [TableName, AttributeName] of Object.entries(tables)) {
     await client.createTable({

@@ -34,6 +34,7 @@ describe("the tarball", () => {
       "LICENSE",
       "README.md",
       "SECURITY.md",
+      "bench/PROMISES.md",
       "bench/RESULTS.md",
       "bench/SCALE.md",
       "bench/SEALING.md",
