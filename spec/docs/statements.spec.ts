@@ -1,4 +1,4 @@
-/** What CONTRIBUTING, docs/aws.md and the comparison say is so: paths, commands, policies, tables. */
+/** What CONTRIBUTING and docs/aws.md say is so: paths, commands, policies. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -119,68 +119,6 @@ describe("docs/aws.md", () => {
     expect((await to.visitor().get("/session")).body).toEqual({ values: {}, ended: false });
   });
 });
-
-describe("the comparison", () => {
-  const full = tableOf(read("docs/comparison.md"), "## Who has what");
-  const short = tableOf(read("README.md"), "## Five promises");
-  const measured = tableOf(read("docs/comparison.md"), "## The two promises");
-
-  test("the README says of each store what docs/comparison.md says", () => {
-    const [first = {}] = Object.values(short);
-    expect(Object.keys(first)).toHaveLength(6);
-    for (const [what, cells] of Object.entries(short)) {
-      for (const [store, cell] of Object.entries(cells)) {
-        const kept = what.startsWith("kept") ? "kept of 50" : what.startsWith("back") ? "back of 20" : undefined;
-        const said = kept
-          ? Object.entries(measured).flatMap(([row, cells]) => (nameOf(row) === store ? [cells[kept]] : []))
-          : [full[what]?.[store]];
-        expect({ what, store, cells: [...new Set(said)] }).toEqual({ what, store, cells: [cell] });
-      }
-    }
-  });
-
-  test("what was measured agrees with who keeps which promise", () => {
-    for (const [row, { "kept of 50": kept, "back of 20": back }] of Object.entries(measured)) {
-      expect(full["parallel requests lose nothing"]?.[nameOf(row)]).toBe(kept === "50" ? "Y" : "N");
-      expect(full["a late save brings no ended session back"]?.[nameOf(row)]).toBe(back === "0" ? "Y" : "N");
-    }
-  });
-
-  test("the versions are those that the benchmark runs", () => {
-    const { packages } = JSON.parse(read("bench/package-lock.json"));
-    for (const [, name, version] of read("docs/comparison.md").matchAll(/^\| ([a-z-]+) (\d[\d.]*) +\|/gm)) {
-      expect({ name, version: packages[`node_modules/${name}`]?.version }).toEqual({ name, version });
-    }
-  });
-
-  /** `**express-tokenizer**, local` → `express-tokenizer`, `connect-redis 10.0.0` → `connect-redis`. */
-  function nameOf(row: string): string {
-    return row.replaceAll("*", "").replace(/[ ,].*/, "");
-  }
-});
-
-/** The table below a heading: by row, by column. */
-function tableOf(text: string, heading: string): Record<string, Record<string, string>> {
-  const lines = text.slice(text.indexOf(heading)).split("\n");
-  const from = lines.findIndex((line) => line.startsWith("|"));
-  const rows = lines.slice(
-    from,
-    lines.findIndex((line, index) => index > from && !line.startsWith("|")),
-  );
-  const cells = rows.map((row) =>
-    row
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
-  const [[, ...columns] = [], , ...body] = cells;
-  return Object.fromEntries(
-    body.map(([what = "", ...values]) => [
-      what,
-      Object.fromEntries(columns.map((name, at) => [name, values[at] ?? ""])),
-    ]),
-  );
-}
 
 /** The full paths of a tree that is drawn by indentation. */
 function pathsOf(tree: string): string[] {
