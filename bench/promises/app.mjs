@@ -8,14 +8,23 @@ import { USER } from "./measures.mjs";
  * `load(on)` answered before the request had to wait; `list` and `endAll` only where there is a way.
  */
 export function pathsOf(gates, { load = () => {}, begin, put, read, logout, list, endAll }) {
+  /** As a slow handler does: what was loaded is old when it goes on. */
+  async function loadAndWait(on) {
+    const loaded = await load(on);
+    gates.reached();
+    await gates.opened;
+    return loaded;
+  }
+
   return {
     "/new": (on, { user = USER }) => begin(on, user),
     async "/put"(on, { key }) {
-      const loaded = await load(on);
-      gates.put();
-      await gates.opened;
-      await put(on, key, loaded);
+      await put(on, key, await loadAndWait(on));
       return "put";
+    },
+    async "/look"(on) {
+      await loadAndWait(on);
+      return "looked";
     },
     "/session": async (on) => JSON.stringify((await read(on)) ?? { keys: [] }),
     async "/logout"(on) {

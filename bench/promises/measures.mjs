@@ -19,7 +19,7 @@ export const USER = "ada";
 
 /** Lets requests wait within their handlers. */
 export function makeGates() {
-  return { put() {}, opened: Promise.resolve() };
+  return { reached() {}, opened: Promise.resolve() };
 }
 
 /** All of it, of one server. The store refuses writes from the last one on. */
@@ -27,7 +27,8 @@ export async function measure({ url, gates, place, at = () => {} }) {
   const browser = () => makeBrowser(url);
   const steps = {
     kept: () => keptKeys(browser(), gates),
-    back: () => sessionsBack(browser, gates),
+    back: () => sessionsBack(browser, gates, "/put?key=late"),
+    backUnchanged: () => sessionsBack(browser, gates, "/look"),
     writes: () => place && requestsThatWrote(browser(), place),
     ends: () => endOfBusy(browser()),
     users: () => listedAndEnded(browser),
@@ -47,7 +48,7 @@ async function keptKeys(browser, gates) {
   await browser.get("/new");
   gates.opened = new Promise((resolve) => {
     let waiting = 0;
-    gates.put = () => {
+    gates.reached = () => {
       if (++waiting === PARALLEL) resolve();
     };
   });
@@ -59,19 +60,19 @@ async function keptKeys(browser, gates) {
 }
 
 /** Each time a request is under way, its session is logged out, and then the request is answered. */
-async function sessionsBack(browserOf, gates) {
+async function sessionsBack(browserOf, gates, path) {
   let back = 0;
   for (let round = 0; round < LOGOUTS; round++) {
     const browser = browserOf();
     await browser.get("/new");
     const underWay = new Promise((resolve) => {
-      gates.put = resolve;
+      gates.reached = resolve;
     });
     let answerIt;
     gates.opened = new Promise((resolve) => {
       answerIt = resolve;
     });
-    const slow = browser.get("/put?key=late", [200, 401]);
+    const slow = browser.get(path, [200, 401]);
     await underWay;
     const before = browser.copy();
     await browser.get("/logout");

@@ -30,6 +30,7 @@ const NONE = "–";
 const columns = {
   [`kept of ${PARALLEL}`]: ({ kept }) => String(kept),
   [`back of ${LOGOUTS}`]: ({ back }) => String(back),
+  "back unchanged": ({ backUnchanged }) => String(backUnchanged),
   "failed save": ({ refused = NONE }) => String(refused),
   [`wrote of ${UNCHANGED}`]: ({ writes = NONE }) => String(writes),
   ends: ({ ends }) => (ends === null ? "never" : `${ends} h`),
@@ -41,7 +42,8 @@ const columns = {
 function legend() {
   return [
     `- _kept_: ${PARALLEL} requests of one session, each setting a key of its own, all under way before one is answered: the keys kept.`,
-    `- _back_: ${LOGOUTS} times a session is logged out while a request that changes it is under way: how often it is there again.`,
+    `- _back_: ${LOGOUTS} times a session is logged out while a request that changes it is under way: how often it is there again;`,
+    "  _back unchanged_: the same with a request that changes nothing.",
     "- _failed save_: the status of the answer to a request whose change the store refuses to save.",
     `- _wrote_: of ${UNCHANGED} requests that change nothing, one each second, those after which the store has been written to.`,
     `- _ends_: when a session ends that is used, and changed, every 10 minutes for ${BUSY_HOURS} hours. The clock is moved.`,
