@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import pico from "picocolors";
 import { USUAL_WIDTH } from "./command.js";
 import { main } from "./main.js";
+import { wrapped } from "./text.js";
 
 const { stdin, stdout, stderr } = process;
 
@@ -32,7 +33,14 @@ function print(line: string): unknown {
 
 function tell(line: string): void {
   rewrite("");
-  stderr.write(`${line}\n`);
+  stderr.write(`${fitted(line)}\n`);
+}
+
+/** At a terminal, broken between words rather than where its line ends. */
+function fitted(text: string): string {
+  if (!stderr.isTTY) return text;
+  const fit = (line: string) => wrapped(line, stderr.columns || USUAL_WIDTH, `${/^ */.exec(line)?.[0]}  `);
+  return text.split("\n").map(fit).join("\n");
 }
 
 function rewrite(text: string): void {
@@ -43,7 +51,7 @@ function rewrite(text: string): void {
 
 /** Without line editing, so that Ctrl-C ends the program as anywhere else. */
 async function ask(question: string): Promise<string> {
-  stderr.write(question);
+  stderr.write(fitted(question));
   const lines = createInterface({ input: stdin });
   const line = await new Promise<string>((resolve) => lines.once("line", resolve).once("close", () => resolve("")));
   lines.close();

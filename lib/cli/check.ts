@@ -29,19 +29,17 @@ const WIDTHS = [OPERATION, NUMBER, NUMBER, NUMBER];
 export const check: Command = {
   name: "check",
   summary: "check the settings, and the store that they name",
-  description: `Checks the settings and prints those in force; of secrets it says only whether they are set. Then it reaches the
-store, writes, reads, touches and removes a record of its own ${ROUNDS} times, and reads a page of the list of all records.
-So every permission that the application needs is tried, and one that is missing is named. Sessions are not touched,
-and a local store that is not there yet is not made: it is tried in a folder beside it, which is removed again.
-What is weak in the settings is warned of, and a DynamoDB table whose TTL is off, if whoever runs this may ask for that
-(dynamodb:DescribeTimeToLive; the application need not).
+  description: `Prints the settings in force (of a secret, only whether it is set), and warns of weak ones. Then it writes, reads,
+touches and removes a record of its own ${ROUNDS} times, and reads a page of the list. So it tries every permission that the
+application needs, and names the one that is missing. It leaves sessions alone, and makes no local store: if there is none
+yet, it tries a folder beside it and removes that again.
 
-The exit code is 0 when all of that works, also with warnings.`,
+The exit code is 0 when all of that works, even with warnings.`,
   options: { ...settingsOption, ...jsonOption },
   examples: [
     ["check", "the settings of settings.yml"],
     ["check --settings config/settings.yml", "of another settings file"],
-    ["check --json", "for a program: { ok, settings, operations, warnings }, in milliseconds"],
+    ["check --json", "{ ok, settings, operations, warnings }"],
   ],
   async run(values, io) {
     const weighty: string[] = [];

@@ -20,13 +20,11 @@ const LOOK = { Limit: 1000, pages: 5 };
 export const createTable: Command = {
   name: "create-table",
   summary: "make the DynamoDB table of the settings",
-  description: `Makes the table that the settings name: a String partition key username, billed on demand, with TTL on the
-attribute ${TTL_ATTRIBUTE}; waits until it is active. A table that is there already is checked, and its TTL switched
-on; nothing else of it is changed. Items in it that are no sessions are told of.
+  description: `Makes the table that the settings name, and waits until it is active: the partition key username of type String, on-demand
+billing, TTL on the attribute ${TTL_ATTRIBUTE}. Of a table that exists it checks the key, and turns on TTL.
 
-Who runs this needs permissions of their own on the table, which the application does not need:
-dynamodb:CreateTable, DescribeTable, UpdateTimeToLive, DescribeTimeToLive and Scan; with a KMS key
-kms:CreateGrant and kms:DescribeKey on that, and those that iam-policy prints.`,
+You need rights that the application does not: dynamodb:CreateTable, DescribeTable, UpdateTimeToLive,
+DescribeTimeToLive and Scan; with a KMS key kms:CreateGrant and kms:DescribeKey, and those that iam-policy prints.`,
   options: {
     ...settingsOption,
     "kms-key": {
@@ -36,7 +34,6 @@ kms:CreateGrant and kms:DescribeKey on that, and those that iam-policy prints.`,
   },
   examples: [
     ["create-table", "the table of settings.yml"],
-    ["create-table --settings config/settings.yml", "of another settings file"],
     [
       "create-table --kms-key arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
       "encrypted with a key of your own",

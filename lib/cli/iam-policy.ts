@@ -14,11 +14,10 @@ const KMS_KEY_ARN = /^arn:aws[\w-]*:kms:[\w-]+:\d{12}:key\/[\w-]+$/;
 export const iamPolicy: Command = {
   name: "iam-policy",
   summary: "print the least IAM policy that the application needs",
-  description: `Prints an IAM policy as JSON, for the role or user that the application runs as: the five actions on the one
-table that are ever called in service, and with a KMS key what DynamoDB does with it on the application's behalf,
-and only by way of DynamoDB. It asks AWS nothing.
+  description: `Prints an IAM policy as JSON, for the role or user that the application runs as: the five actions that it calls, on this
+one table. With a KMS key, also what DynamoDB does with the key for the application. It asks AWS nothing.
 
-Making the table needs other permissions: see create-table --help.`,
+To make the table you need other rights: see create-table --help.`,
   options: {
     ...settingsOption,
     table: { value: "NAME", description: "the table; default: the settings'" },
@@ -31,11 +30,7 @@ Making the table needs other permissions: see create-table --help.`,
   },
   examples: [
     ["iam-policy > policy.json", "for the table of settings.yml"],
-    ["iam-policy --table session_tokens --region us-east-1 --account 123456789012", "without a settings file"],
-    [
-      "iam-policy --kms-key arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-      "for a table with a KMS key",
-    ],
+    ["iam-policy --table session_tokens --region us-east-1", "without a settings file"],
   ],
   async run(values, io) {
     refuseWrongValues(values);

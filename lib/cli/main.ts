@@ -17,6 +17,8 @@ const COMMANDS: readonly Command[] = [check, newPassword, sessions, revoke, prun
 const PROGRAM = "npx express-tokenizer";
 /** The widest name of an option with its value, and two spaces. */
 const COLUMN = 20;
+/** Where an example's purpose begins, if it is not longer. */
+const EXAMPLE_COLUMN = 48;
 
 /**
  * Runs a command.
@@ -27,11 +29,11 @@ const COLUMN = 20;
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = argv;
   if (name === "--help" || name === "-h" || name === "help") {
-    io.print(helpOfAll());
+    io.print(helpOfAll(io.width ?? USUAL_WIDTH));
     return 0;
   }
   if (name === undefined) {
-    io.tell(helpOfAll());
+    io.tell(helpOfAll(io.width ?? USUAL_WIDTH));
     return 2;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
@@ -89,16 +91,19 @@ function isOption(word: string, options: Command["options"]): boolean {
   return word === "-h" || name === "help" || (name !== undefined && Object.hasOwn(options, name));
 }
 
-function helpOfAll(): string {
-  const width = Math.max(...namesOf(COMMANDS).map((name) => name.length)) + 2;
+function helpOfAll(width: number): string {
+  const column = Math.max(...namesOf(COMMANDS).map((name) => name.length)) + 2;
   return [
     `Usage: ${PROGRAM} COMMAND [OPTIONS]`,
     "",
     "Commands:",
-    ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
+    ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(column)}${summary}`),
     "",
     "Examples:",
-    ...COMMANDS.flatMap(({ examples }) => exampleLines(examples.slice(0, 1))),
+    ...exampleLines(
+      [check, newPassword, sessions, revoke].flatMap(({ examples }) => examples.slice(0, 1)),
+      width,
+    ),
     "",
     `More about a command: ${PROGRAM} COMMAND --help`,
   ].join("\n");
@@ -117,12 +122,17 @@ function helpOf({ name, description, options, examples }: Command, width: number
     }),
     "",
     "Examples:",
-    ...exampleLines(examples),
+    ...exampleLines(examples, width),
   ].join("\n");
 }
 
-function exampleLines(examples: Command["examples"]): string[] {
-  return examples.flatMap(([line, purpose]) => [`  # ${purpose}`, `  ${PROGRAM} ${line}`]);
+/** Each with its purpose behind it, or above it where there is no room. */
+function exampleLines(examples: Command["examples"], width: number): string[] {
+  return examples.flatMap(([line, purpose]) => {
+    const command = `  ${PROGRAM} ${line}`;
+    const behind = `${command.padEnd(EXAMPLE_COLUMN)}  # ${purpose}`;
+    return behind.length <= width ? behind : [`  # ${purpose}`, command];
+  });
 }
 
 const flagsOf = (options: Command["options"]): string[] => Object.keys(options).map((name) => `--${name}`);

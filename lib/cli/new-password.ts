@@ -5,8 +5,8 @@ import type { Command } from "./command.js";
 export const newPassword: Command = {
   name: "new-password",
   summary: "print a fresh safe_password",
-  description: `Prints 32 random bytes as base64url, and nothing else: a tokenizer.safe_password or tokenizer.cookie.secret. It is
-kept nowhere.`,
+  description: `Prints 32 random bytes as base64url, and nothing else: for tokenizer.safe_password or tokenizer.cookie.secret. It keeps
+them nowhere.`,
   options: {},
   examples: [["new-password", "for tokenizer.safe_password"]],
   async run(_values, { print, tell, terminal }) {

@@ -6,9 +6,9 @@ import { counted } from "./text.js";
 export const prune: Command = {
   name: "prune",
   summary: "drop expired records from the store",
-  description: `Drops the records of sessions that have expired, and tells how many. Expired sessions are over in any case: this
-is about room. The application does it by itself every minute with type: local or module; Redis and DynamoDB's
-TTL do it themselves, the latter within days. With DynamoDB this reads the whole table.`,
+  description: `Removes the records of expired sessions, and prints how many. Those sessions are over in any case; this makes room. With
+type: local and module the application does it every minute. Redis does it by itself, and so does the TTL of DynamoDB,
+within days. With DynamoDB this reads the whole table.`,
   options: { ...settingsOption, ...jsonOption },
   examples: [
     ["prune", "the store of settings.yml"],

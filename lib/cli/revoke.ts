@@ -36,11 +36,10 @@ interface Target {
 export const revoke: Command = {
   name: "revoke",
   summary: "end sessions: a user's, one, or everyone's",
-  description: `Ends sessions, and tells how many. They stay ended: a request that is under way does not bring them back. Take
-exactly one of --user, --session and --all. At a terminal it looks what there is to end, and
-asks.
+  description: `Ends sessions, and prints how many. They stay ended: a request that is under way does not bring them back. Take exactly
+one of --user, --session and --all. At a terminal it looks for them first, and asks.
 
-A session that is not there is a failure, exit code 1; a user who has none is not.`,
+If the session is not there, the exit code is 1. If the user has none, it is 0.`,
   options: {
     ...settingsOption,
     user: { value: "NAME", description: "end all sessions of this user; names match exactly" },
@@ -54,8 +53,8 @@ A session that is not there is a failure, exit code 1; a user who has none is no
   },
   examples: [
     ["revoke --user ada", "all sessions of one user"],
-    ["revoke --session fKMZpUDJUAlKCRf9yNtXbg", "one session"],
-    ["revoke --all --yes", "of all users, without being asked"],
+    ["revoke --session fKMZpUDJUA", "one session"],
+    ["revoke --all --yes", "all, without being asked"],
   ],
   async run(values, io) {
     const target = targetOf(values);

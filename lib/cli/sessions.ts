@@ -39,12 +39,11 @@ const NAME_WIDTH = { usual: 26, most: 40 };
 export const sessions: Command = {
   name: "sessions",
   summary: "list the live sessions",
-  description: `Lists the live sessions: of everybody in no order, or with --user that user's, the oldest first and with their labels.
-The id is what revoke --session takes; nothing of the cookie is in it. Times are local, in JSON UTC; a session was last
-seen up to touch_interval later than told. At a terminal ids are shown by their beginning, and names that are too long
-are cut; in JSON and in a file everything is whole.
+  description: `Lists the live sessions: everybody's in no order; with --user that user's, the oldest first and with their labels. Give
+the id to revoke --session; nothing of the cookie is in it. Times are local (in JSON: UTC); the last request may have come up
+to touch_interval later. A terminal shows the beginning of each id, and cuts long names; a file and JSON have all.
 
-Any number of sessions is read a page at a time. With DynamoDB that reads the whole table, unless --user is given.`,
+It reads a page at a time, so any number will do. With DynamoDB it reads the whole table, unless you give --user.`,
   options: {
     ...settingsOption,
     user: { value: "NAME", description: "of this user only; names match exactly" },
@@ -53,7 +52,7 @@ Any number of sessions is read a page at a time. With DynamoDB that reads the wh
   examples: [
     ["sessions", "everybody's"],
     ["sessions --user ada", "one user's"],
-    ["sessions --json > sessions.json", "[{ id, user, label, remembered, createdAt, lastSeenAt, expiresAt }, …]"],
+    ["sessions --json > sessions.json", "as JSON"],
   ],
   async run(values, io) {
     const user = typeof values.user === "string" ? values.user : undefined;

@@ -17,20 +17,10 @@ Commands:
   iam-policy    print the least IAM policy that the application needs
 
 Examples:
-  # the settings of settings.yml
-  npx express-tokenizer check
-  # for tokenizer.safe_password
-  npx express-tokenizer new-password
-  # everybody's
-  npx express-tokenizer sessions
-  # all sessions of one user
-  npx express-tokenizer revoke --user ada
-  # the store of settings.yml
-  npx express-tokenizer prune
-  # the table of settings.yml
-  npx express-tokenizer create-table
-  # for the table of settings.yml
-  npx express-tokenizer iam-policy > policy.json
+  npx express-tokenizer check                     # the settings of settings.yml
+  npx express-tokenizer new-password              # for tokenizer.safe_password
+  npx express-tokenizer sessions                  # everybody's
+  npx express-tokenizer revoke --user ada         # all sessions of one user
 
 More about a command: npx express-tokenizer COMMAND --help`);
   });
@@ -47,8 +37,8 @@ More about a command: npx express-tokenizer COMMAND --help`);
     ["sessions", 3],
     ["revoke", 3],
     ["prune", 3],
-    ["create-table", 3],
-    ["iam-policy", 3],
+    ["create-table", 2],
+    ["iam-policy", 2],
   ])("of %s: options and examples, which run", async (name, count) => {
     const { code, stdout, stderr } = await commandLine([name, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -56,7 +46,7 @@ More about a command: npx express-tokenizer COMMAND --help`);
     expect(/\n {2}--settings FILE {5}the settings file; default: /.test(stdout)).toBe(name !== "new-password");
     const prose = stdout.slice(0, stdout.indexOf("Examples:"));
     expect(Math.max(...prose.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
-    const examples = [...stdout.matchAll(/^ {2}npx express-tokenizer (.*)$/gm)].map(([, line]) => line ?? "");
+    const examples = [...stdout.matchAll(/^ {2}npx express-tokenizer (.*?)( +# .*)?$/gm)].map(([, line]) => line ?? "");
     expect(examples).toHaveLength(count);
     // Rightly called, if there only were settings: 1 or 0, and not 2.
     for (const example of examples) {
