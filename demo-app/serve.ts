@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tokenizer } from "express-tokenizer";
-import { createApp } from "./app.js";
-import { startUpstream } from "./upstream.js";
+import { createApp, type Tryout } from "./app.js";
+import { type SettingsSource, startTrials } from "./promises/stacks.js";
+import { DEMO_ACCOUNTS, startUpstream } from "./upstream.js";
 
 export interface Running {
   readonly port: number;
@@ -22,7 +23,7 @@ const LAST_REQUESTS = 5000; // milliseconds
 const SWEEP = 50; // milliseconds
 
 export interface ServeOptions {
-  readonly settings: NonNullable<Parameters<typeof tokenizer>[0]>;
+  readonly settings: SettingsSource;
   readonly port: number;
   /** Default: the loopback addresses, since the demo speaks plain HTTP and its account is public. */
   readonly host?: string | undefined;
@@ -38,13 +39,21 @@ export async function serve({ settings, port, host }: ServeOptions): Promise<Run
     await sessions.ready;
     const upstream = await startUpstream();
     closing.push(() => upstream.close());
-    const servers = await listen(createApp({ sessions, upstream: upstream.url }), port, host);
+    const tryout = await startTryout(settings);
+    if (tryout !== undefined) closing.push(() => tryout.trials.close());
+    const servers = await listen(createApp({ sessions, upstream: upstream.url, tryout }), port, host);
     closing.push(() => drain(servers));
     return { port: portOf(servers[0]), stop };
   } catch (error) {
     await stop().catch(() => {}); // what is half started may not close; the first error is the one to tell
     throw error;
   }
+}
+
+/** In production, passwords are for nobody to read, and sessions for nobody who is not signed in. */
+async function startTryout(settings: SettingsSource): Promise<Tryout | undefined> {
+  if (process.env.NODE_ENV === "production") return undefined;
+  return { accounts: DEMO_ACCOUNTS, trials: await startTrials(settings) };
 }
 
 /** 3000 unless told otherwise. */

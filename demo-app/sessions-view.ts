@@ -3,9 +3,9 @@
 import type { UserSession } from "express-tokenizer";
 import { UNKNOWN_BROWSER } from "./browser-name.js";
 import type { Flash } from "./flash.js";
+import { banner, page } from "./frame.js";
 import { type Html, html } from "./html.js";
 import { ago, exactly } from "./times.js";
-import { banner, page } from "./views.js";
 
 interface SessionsView {
   readonly username: string;

@@ -2,10 +2,12 @@
 
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import { rateLimit } from "express-rate-limit";
+import { TokenizerError } from "express-tokenizer";
 import { browserName } from "./browser-name.js";
 import { type Flash, leaveFlash, takeFlash } from "./flash.js";
 import { type Login, LoginRefused, type NotesClient, ServiceUnreachable } from "./notes-client.js";
 import { show } from "./show.js";
+import type { Account } from "./upstream.js";
 import { problemPage, signedOutPage, signInPage } from "./views.js";
 
 const WINDOW = 10 * 60 * 1000; // milliseconds
@@ -27,14 +29,15 @@ const CANNOT_REOPEN: Flash = {
   text: "Your sign-in could not be reopened, so nothing was fetched in your name. Please sign in again.",
 };
 
-export function signingIn(notes: NotesClient): Router {
+/** @param accounts those that the sign-in page tells everybody */
+export function signingIn(notes: NotesClient, accounts: readonly Account[]): Router {
   const router = Router();
 
   router.get("/sign-in", async (req, res) => {
     if (isSignedIn(req)) return res.redirect(303, "/notes");
     const flash = takeFlash(req) ?? whyAgain(req);
     await forgetEmptySession(req);
-    show(res, 200, signInPage(flash));
+    show(res, 200, signInPage(flash, accounts));
   });
 
   router.post("/sign-in", limitWrongPasswords(), async (req, res) => {
@@ -92,14 +95,24 @@ export function confirming(notes: NotesClient): RequestHandler {
     const login = loginFrom({ username, password: req.body?.password });
     if (login === undefined) return next();
     const objection = await objectionTo(login, notes);
-    if (objection === undefined) {
-      await req.confirmSignIn(login);
-      return next();
-    }
+    if (objection === undefined) return (await isConfirmed(req, login)) ? next() : res.redirect(303, "/sessions");
     res.locals.wrongPassword = objection === WRONG_PASSWORD;
     leaveFlash(req, res.locals.wrongPassword ? NOT_YOUR_PASSWORD : objection);
     res.redirect(303, "/sessions");
   };
+}
+
+const OVERTAKEN: ReadonlySet<unknown> = new Set(["SIGN_IN_AGAIN", "SESSION_REVOKED"]);
+
+/** Not when the session is no more: another browser ended it, or the same form came twice and the first one was served. */
+async function isConfirmed(req: Request, login: Login): Promise<boolean> {
+  try {
+    await req.confirmSignIn(login);
+    return true;
+  } catch (error) {
+    if (error instanceof TokenizerError && OVERTAKEN.has(error.code)) return false;
+    throw error;
+  }
 }
 
 async function objectionTo(login: Login, notes: NotesClient): Promise<Flash | undefined> {

@@ -1,8 +1,10 @@
 /** The pages. Each takes what it shows and answers markup; none of them knows of requests or sessions. */
 
 import type { Draft, Flash } from "./flash.js";
+import { banner, page } from "./frame.js";
 import { type Html, html } from "./html.js";
-import { LONGEST_NOTE, type Note } from "./upstream.js";
+import { exactly } from "./times.js";
+import { type Account, LONGEST_NOTE, type Note } from "./upstream.js";
 
 /** A page that says what went wrong, what was done and what was not, and where to go from there. */
 export interface Problem {
@@ -30,13 +32,8 @@ interface NotesView {
   readonly sealed: string | undefined;
 }
 
-/** The pages of the signed-in, in the order of the navigation. */
-const PAGES = [
-  { href: "/notes", label: "Notes" },
-  { href: "/sessions", label: "Sessions" },
-];
-
-export function signInPage(flash: Flash | undefined): Html {
+/** @param accounts those that the page may tell everybody */
+export function signInPage(flash: Flash | undefined, accounts: readonly Account[]): Html {
   const known = flash?.username;
   const wrong = flash?.tone === "bad";
   return page({
@@ -45,8 +42,8 @@ export function signInPage(flash: Flash | undefined): Html {
     narrow: true,
     main: html`
       <h1>Sign in</h1>
-      <p class="lead">Your notes live in another service. This site has no list of users: it asks that service whether
-        your name and password are right.</p>
+      <p class="lead">This demo of express-tokenizer fetches your notes from another service with your own name and
+        password, which it keeps sealed in your session.</p>
       ${banner(flash, "sign-in-message")}
       <form class="card stack" method="post" action="/sign-in">
         <div class="field">
@@ -65,8 +62,27 @@ export function signInPage(flash: Flash | undefined): Html {
         </div>
         <button type="submit">Sign in</button>
       </form>
-      <p class="quiet">Just trying it? Demo accounts were printed where the demo was started.</p>`,
+      ${accounts.length === 0 ? PRINTED : demoAccounts(accounts)}`,
   });
+}
+
+const PRINTED = html`<p class="quiet">Just trying it? Demo accounts were printed where the demo was started.</p>`;
+
+function demoAccounts(accounts: readonly Account[]): Html {
+  return html`<section aria-labelledby="accounts">
+        <h2 id="accounts">Demo accounts</h2>
+        <ul class="accounts">${accounts.map(
+          ({ username, password }) => html`
+          <li>
+            <span><b>${username}</b> <code>${password}</code></span>
+            <form method="post" action="/sign-in">
+              <input type="hidden" name="username" value="${username}">
+              <input type="hidden" name="password" value="${password}">
+              <button class="subtle" type="submit">Sign in as ${username}</button>
+            </form>
+          </li>`,
+        )}</ul>
+      </section>`;
 }
 
 const AUTOFOCUS = html`autofocus`;
@@ -81,11 +97,11 @@ export function notesPage({ username, notes, draft, flash, sealed }: NotesView):
       <h1>Your notes</h1>
       ${banner(flash)}
       <div class="columns">
+        ${howItGotHere(username, sealed)}
         <section aria-label="Notes">
           ${noteForm(draft, "Add note")}
           ${notes.length === 0 ? html`<p class="empty">No notes yet. The first one goes above.</p>` : noteList(notes)}
         </section>
-        ${howItGotHere(username, sealed)}
       </div>`,
   });
 }
@@ -134,18 +150,16 @@ function noteList(notes: readonly Note[]): Html {
     ({ text, writtenAt }) => html`
       <li class="card">
         <p class="note">${text}</p>
-        <time datetime="${writtenAt}">${dateAndTime.format(new Date(writtenAt))}</time>
+        <time datetime="${writtenAt}">${exactly(new Date(writtenAt))}</time>
       </li>`,
   )}</ol>`;
 }
 
-const dateAndTime = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-
 /** The reason for the whole demo: why a password has to come along, and what becomes of it. */
 function howItGotHere(username: string, sealed: string | undefined): Html {
   return html`
-    <aside class="explain" aria-labelledby="how">
-      <h2 id="how">How these notes got here</h2>
+    <aside class="explain" aria-labelledby="how"><details class="wide-open">
+      <summary><h2 id="how">How these notes got here</h2></summary>
       <p>A moment ago this site asked the notes service for them <strong>as ${username}</strong>, with your own name and
         password. The service knows nothing of sessions and wants both every time.</p>
       <p>Your password is not stored in clear: it travels sealed in your session, and is opened for one request at a
@@ -158,7 +172,7 @@ function howItGotHere(username: string, sealed: string | undefined): Html {
       </dl>
       <p>Store and settings together do not open the envelope: your cookie is part of its key.</p>
       ${sealed !== undefined && envelope(sealed)}
-    </aside>`;
+    </details></aside>`;
 }
 
 function envelope(sealed: string): Html {
@@ -172,67 +186,7 @@ function envelope(sealed: string): Html {
     </details>`;
 }
 
-export function banner(flash: Flash | undefined, id = "message"): Html | undefined {
-  if (flash === undefined) return undefined;
-  const role = flash.tone === "bad" ? "alert" : "status";
-  return html`<p class="banner ${flash.tone}" id="${id}" role="${role}">${flash.text}</p>`;
-}
-
 function action({ href, label, post }: Action): Html {
   if (!post) return html`<a class="button" href="${href}">${label}</a>`;
   return html`<form method="post" action="${href}"><button type="submit">${label}</button></form>`;
 }
-
-interface Page {
-  readonly title: string;
-  readonly main: Html;
-  readonly username?: string | undefined;
-  readonly current?: string;
-  /** A single column of text rather than the whole width. */
-  readonly narrow?: boolean;
-  /** Screen readers read the title first, so a page with a fault says so there. */
-  readonly alarming?: boolean;
-}
-
-export function page({ title, main, username, current, narrow = false, alarming = false }: Page): Html {
-  return html`<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <title>${alarming && "Error: "}${title} · Commonplace</title>
-    <link rel="icon" href="/icon.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="/style.css">
-  </head>
-  <body>
-    <a class="skip" href="#main">Skip to the content</a>
-    <header>
-      <div class="bar">
-        <a class="brand" href="/">${SEAL}Commonplace</a>
-        ${username !== undefined && signedInBar(username, current)}
-      </div>
-    </header>
-    <main id="main" tabindex="-1"${narrow && html` class="narrow"`}>${main}
-    </main>
-    <footer><p>A demo of express-tokenizer. The notes are kept in memory and start afresh with it.</p></footer>
-  </body>
-</html>
-`;
-}
-
-function signedInBar(username: string, current: string | undefined): Html {
-  return html`
-        <nav aria-label="Pages"><ul>${PAGES.map(
-          ({ href, label }) =>
-            html`<li><a href="${href}"${href === current && html` aria-current="page"`}>${label}</a></li>`,
-        )}</ul></nav>
-        <form class="account" method="post" action="/sign-out">
-          <span class="who"><span class="prefix">Signed in as </span><b>${username}</b></span>
-          <button class="subtle" type="submit">Sign out</button>
-        </form>`;
-}
-
-const SEAL = html`<svg class="seal" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
-          <path d="M5 8.5h22v16H5z M5 8.5l11 9 11-9" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linejoin="round"/>
-          <circle cx="16" cy="17.5" r="4.6" class="wax"/></svg>`;

@@ -10,6 +10,7 @@ import { afterAll } from "@jest/globals";
 import { type Tokenizer, tokenizer } from "express-tokenizer";
 import supertest from "supertest";
 import { createApp } from "../../demo-app/app.js";
+import { startTrials } from "../../demo-app/promises/stacks.js";
 import { type Account, DEMO_ACCOUNTS, startUpstream, type Upstream } from "../../demo-app/upstream.js";
 import type { Place } from "../support/places.js";
 
@@ -59,6 +60,8 @@ interface DemoOptions {
   readonly safePassword?: string;
   /** Where the sessions are, if not in a folder. */
   readonly place?: Place;
+  /** As `npm start` serves it: the accounts on the sign-in page, and the trials. Default: as in production. */
+  readonly tryout?: boolean;
 }
 
 export async function startDemo({
@@ -67,21 +70,26 @@ export async function startDemo({
   path = join(temporaryFolder(), "tokens"),
   safePassword = "a safe password for specs",
   place = { type: "local", cloud: false, path },
+  tryout = false,
 }: DemoOptions = {}): Promise<Demo> {
   const log: string[] = [];
   let time = Date.now();
   const cookie = { secret: "a cookie secret for specs" };
-  const sessions = tokenizer(
-    { tokenizer: { store_timeout: 60, ...place, timeout: 20, remember: {}, safe_password: safePassword, cookie } },
-    { log: { warn: (line) => log.push(line) }, clock: () => time },
-  );
+  const settings = {
+    tokenizer: { store_timeout: 60, ...place, timeout: 20, remember: {}, safe_password: safePassword, cookie },
+  };
+  const surroundings = { log: { warn: (line: string) => void log.push(line) }, clock: () => time };
+  const sessions = tokenizer(settings, surroundings);
   endings.push(() => sessions.close());
   await sessions.ready;
+  const trials = tryout ? await startTrials(settings, surroundings) : undefined;
+  endings.push(() => trials?.close());
   const upstream = await startUpstream({ accounts });
   endings.push(() => upstream.close());
   const app = createApp({
     sessions,
     upstream: service ?? upstream.url,
+    tryout: trials && { accounts, trials },
     log: (line) => log.push(line),
     now: () => time,
   });

@@ -14,34 +14,19 @@ export function background() {
   return getComputedStyle(document.body).backgroundColor;
 }
 
-/** Fields, links and buttons that have no name to read out. */
-export function nameless() {
-  return [...document.querySelectorAll("a, button, input:not([type=hidden]), textarea, nav, aside")]
-    .filter((element) => {
-      const named = element.getAttribute("aria-label") ?? element.getAttribute("aria-labelledby");
-      return !named && !element.labels?.length && element.textContent.trim() === "";
-    })
-    .map((element) => element.outerHTML);
+/** Whether the explanation beside the notes shows its heading alone. */
+export function isFolded() {
+  return !document.querySelector(".explain details").open;
 }
 
-/** Texts whose contrast with what is behind them is below 4.5 : 1 (WCAG AA). */
-export function unreadable() {
-  const channels = (color) => color.match(/[\d.]+/g).map(Number);
-  const linear = (value) => (value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
-  const luminance = (color) => {
-    const [red, green, blue] = channels(color).map(linear);
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const behind = (element) => {
-    const color = getComputedStyle(element).backgroundColor;
-    return channels(color)[3] === 0 && element.parentElement ? behind(element.parentElement) : color;
-  };
-  const hasText = ({ childNodes }) =>
-    [...childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim() !== "");
+/** Lets forms go out that the browser would hold back, as a client without a form's rules does. */
+export function passUnchecked() {
+  for (const form of document.forms) form.noValidate = true;
+}
 
-  return [...document.body.querySelectorAll("*")].filter(hasText).flatMap((element) => {
-    const both = [luminance(getComputedStyle(element).color), luminance(behind(element))];
-    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-    return contrast < 4.5 ? [`${contrast.toFixed(2)} ${element.textContent.trim()}`] : [];
-  });
+/** What axe-core, which has been put into the page, finds amiss; of what it cannot tell, the contrasts. */
+export async function axeFindings() {
+  const { violations, incomplete } = await globalThis.axe.run();
+  const found = [...violations, ...incomplete.filter(({ id }) => id === "color-contrast")];
+  return found.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
 }

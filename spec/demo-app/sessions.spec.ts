@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { TokenizerError } from "express-tokenizer";
 import { SessionEngine } from "../../lib/session/engine.js";
@@ -226,6 +229,30 @@ describe("ending all others", () => {
     await laptop.post("/sessions/end-others", { password: ADA.password });
     expect((await laptop.get("/sessions")).text).toContain("1 other session was ended.");
     expect([await isSignedIn(laptop), await isSignedIn(phone)]).toEqual([true, false]);
+  });
+
+  test("answers a form that is sent twice at once with the page of sessions, and no fault", async () => {
+    // Both are asked for the password before either is confirmed.
+    const asked: ServerResponse[] = [];
+    let holds = false;
+    const service = createServer((_req, res) => {
+      res.setHeader("Content-Type", "application/json");
+      asked.push(res);
+      if (!holds || asked.length === 2) for (const each of asked.splice(0)) each.end('{"notes":[]}');
+    }).listen(0, "127.0.0.1");
+    await once(service, "listening");
+    const url = new URL(`http://127.0.0.1:${(service.address() as AddressInfo).port}`);
+    const visitor = (await startDemo({ service: url })).visitor(FIREFOX);
+    await visitor.signIn();
+    holds = true;
+    const password = ADA.password;
+    const answers = await Promise.all([1, 2].map(() => visitor.post("/sessions/end-others", { password })));
+    expect(answers.map(({ status, headers }) => [status, headers.location])).toEqual([
+      [303, "/sessions"],
+      [303, "/sessions"],
+    ]);
+    service.close();
+    service.closeAllConnections();
   });
 
   test("counts one as one, and none as none", async () => {

@@ -1,0 +1,125 @@
+/** The page “Try the promises” in a browser: its buttons send the requests, and its tables show what came back. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { connectToChromium, withChromium } from "../support/browser.js";
+import { type Demo, startDemo } from "./demo.js";
+import { checkLook, LOOKS, visit as visitIn } from "./looks.js";
+
+withChromium("in Chromium", () => {
+  let browser: Browser;
+  let demo: Demo;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    browser = await connectToChromium();
+  });
+  beforeEach(async () => {
+    demo = await startDemo({ tryout: true });
+  });
+  afterAll(() => browser?.close());
+
+  function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {
+    return visitIn(browser, path, { baseURL: demo.url, complaints, ...options });
+  }
+
+  describe.each(LOOKS)("$look", ({ look, viewport, colorScheme }) => {
+    test("runs each trial on both stacks, fits, and axe-core finds nothing amiss", async () => {
+      const page = await visit("/promises", { viewport, colorScheme });
+      expect(await page.getByText("need JavaScript").count()).toBe(0);
+      await checkLook(page, `${look}-promises`);
+
+      await page.getByRole("button", { name: "Send twenty requests" }).click();
+      const parallel = await stepsOf(page, "Twenty parallel requests");
+      expect(parallel[0]).toEqual(["Answers that say “saved”", "20 of 20", "20 of 20"]);
+      expect(parallel[1]?.slice(0, 2)).toEqual(["Items in the session afterwards", "Kept: kept 20 of 20"]);
+      expect(parallel[1]?.[2]).toMatch(/^Not kept: kept 1?\d of 20$/);
+
+      await page.getByRole("button", { name: "Sign out meanwhile" }).click();
+      const slow = await stepsOf(page, "A slow request that meets a sign-out");
+      expect(slow[2]?.slice(1)).toEqual(["Kept: signed out", "Not kept: signed in again"]);
+
+      await page.getByRole("button", { name: "Copy the cookie" }).click();
+      const copied = await stepsOf(page, "A copied cookie");
+      expect(copied.map(([, ...cells]) => cells)).toEqual([
+        ["signed in", "signed in"],
+        ["Kept: signed out", "Kept: signed out"],
+        ["Kept: signed out", "Not kept: signed in"],
+      ]);
+      expect(complaints).toEqual([]);
+
+      await page.getByRole("button", { name: "Let the store fail" }).click();
+      await page.getByText("The store takes no writes for ten seconds.").waitFor();
+      demo.forward(10_000);
+      const failing = await stepsOf(page, "A store that fails for ten seconds");
+      expect(failing.map(([, ...cells]) => cells)).toEqual([
+        ["200 “saved”", "200 “saved”"],
+        ["503 “not saved”", "200 “saved”"],
+        ["200 “saved”", "200 “saved”"],
+        ["Kept: holds 2 of 2 “saved”", "Not kept: holds 2 of 3 “saved”"],
+      ]);
+      complaints.length = 0; // a status of 503 is written to the console
+
+      await checkLook(page, `${look}-promises-tried`);
+      await page.context().close();
+    });
+  });
+
+  test("shows what came back, and nothing else: a stack that loses items is shown so, whichever it is", async () => {
+    const page = await visit("/promises");
+    await page.route("**/promises/ours/session", (route) => route.fulfill({ json: { isSignedIn: true, items: [7] } }));
+    await page.getByRole("button", { name: "Send twenty requests" }).click();
+    const [, kept] = await stepsOf(page, "Twenty parallel requests");
+    expect(kept?.[1]).toBe("Not kept: kept 1 of 20");
+    await page.context().close();
+  });
+
+  test("says why a trial could not be run", async () => {
+    const page = await visit("/promises");
+    await demo.visitor().post("/promises/disk/fill");
+    await page.getByRole("button", { name: "Let the store fail" }).click();
+    await page.getByText("could not go on: a session could not be begun: 503 “not saved”.").waitFor();
+    complaints.length = 0; // a status of 503 is written to the console
+    await page.context().close();
+  });
+
+  test("leaves the visitor signed in, and runs a trial again by keyboard, with the focus where it was", async () => {
+    const page = await visit("/sign-in");
+    await page.getByRole("button", { name: "Sign in as ada" }).click();
+    await page.getByRole("link", { name: "Try the promises" }).click();
+    // The script enables it.
+    await page.getByRole("button", { name: "Sign out meanwhile", disabled: false }).focus();
+    for (let runs = 0; runs < 2; runs++) {
+      await page.keyboard.press("Enter");
+      expect(await stepsOf(page, "A slow request that meets a sign-out")).toHaveLength(3);
+      expect(await page.locator(":focus").textContent()).toBe("Sign out meanwhile");
+    }
+    await page.getByRole("link", { name: "Notes" }).click();
+    await page.getByRole("heading", { name: "Your notes" }).waitFor();
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test("says without JavaScript that it needs it", async () => {
+    const page = await visit("/promises", { javaScriptEnabled: false });
+    await page.getByText("The trials need JavaScript").waitFor();
+    expect(await page.getByRole("button", { name: "Copy the cookie" }).isEnabled()).toBe(false);
+    await page.context().close();
+  });
+
+  test("in production says that the trials are left out", async () => {
+    const production = await startDemo();
+    const page = await visitIn(browser, "/promises", { baseURL: production.url, complaints });
+    await page.getByText("The trials are left out here").waitFor();
+    await checkLook(page, "desktop-light-promises-in-production");
+    await page.context().close();
+  });
+});
+
+/** What a trial that is done shows, step by step: the label, and what each of both stacks did. */
+async function stepsOf(page: Page, title: string): Promise<string[][]> {
+  const trial = page.getByRole("region", { name: title });
+  await trial.getByText("Done.").waitFor();
+  const bodies = await trial.locator("tbody").all();
+  return Promise.all(bodies.map((body) => body.locator("th, td").allTextContents()));
+}
