@@ -20,9 +20,11 @@ async function main(): Promise<void> {
 
 function welcome(host: string, port: number): string {
   const accounts = DEMO_ACCOUNTS.map(({ username, password }) => `  ${username.padEnd(6)}  ${password}`);
+  const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   return [
     "",
-    `  The demo is at http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    `  The demo is at ${address}`,
+    `  What it promises can be tried without signing in: ${address}/promises`,
     "",
     "  Sign in with one of its demo accounts:",
     "",
