@@ -175,7 +175,9 @@ sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(s
     await app.visitor().signIn("ada");
     const answered = await atTerminal(typed, "revoke", "--settings", file, "--user", "ada");
     expect(answered).toEqual({ code, screen: expect.stringMatching(screen) });
-    expect(answered.screen.replace(/\s+/g, " ")).toContain(`End the only session of ada, in the folder ${app.path}? [y/N] `);
+    expect(answered.screen.replace(/\s+/g, " ")).toContain(
+      `End the only session of ada, in the folder ${app.path}? [y/N] `,
+    );
     expect(await app.sessions.users.list("ada")).toHaveLength(code === 0 ? 0 : 1);
   });
 
