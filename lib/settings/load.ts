@@ -8,7 +8,7 @@ import { misspelt } from "./nearest.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
-import { type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
+import { EDITORS_KEYWORDS, type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
 import { misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
 
 /** Settings, and where they came from. */
@@ -144,7 +144,7 @@ function checkSchema(draft: Draft, variables: ReadonlyMap<string, string>): read
     allowUnionTypes: true,
     useDefaults: true,
     verbose: true,
-    keywords: ["enumDescriptions"],
+    keywords: EDITORS_KEYWORDS,
   }).compile(settingsSchema);
   compiled(draft);
   return (compiled.errors ?? []).flatMap((error) => describe(error, variables) ?? []);

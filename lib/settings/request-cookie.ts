@@ -5,7 +5,7 @@ import { givenAmiss, TokenizerError } from "../errors.js";
 import { describe, onePerPlace, refuseAll } from "./faults.js";
 import { isPlain } from "./plain.js";
 import { checkCookie } from "./rules.js";
-import { type CookieSettings, cookie } from "./settings.js";
+import { type CookieSettings, cookie, EDITORS_KEYWORDS } from "./settings.js";
 
 /**
  * What the function `cookie` of `TokenizerOptions` answers: attributes of the session's cookie for one request, over those
@@ -78,7 +78,7 @@ function kindOf(value: unknown): string {
 function compile(): ValidateFunction {
   const { name: _name, secret: _secret, ...properties } = cookie;
   const section = { description: "The cookie's attributes, an object", type: "object" };
-  return new Ajv({ allErrors: true, strict: true, verbose: true }).compile({
+  return new Ajv({ allErrors: true, strict: true, verbose: true, keywords: EDITORS_KEYWORDS }).compile({
     type: "object",
     properties: {
       tokenizer: {

@@ -261,6 +261,9 @@ function secrets(description: string): SettingSchema {
   };
 }
 
+/** What of the schema only editors read. */
+export const EDITORS_KEYWORDS = ["enumDescriptions"];
+
 /** The keys of `cookie`. */
 export const cookie: Complete<CookieSettings> = {
   name: {
