@@ -40,7 +40,9 @@ export type TokenizerErrorCode =
   /** 500. `req.signIn` or `req.confirmSignIn` got a wrong argument, or the request has no session. */
   | "SIGN_IN_INVALID"
   /** 401. The user must sign in again: the sign-in is too old (`sessions.fresh`), or over (`req.confirmSignIn`). */
-  | "SIGN_IN_AGAIN";
+  | "SIGN_IN_AGAIN"
+  /** 401. The session is bound to a device (`cookie.device_bound`), and the request does not prove to come from it. */
+  | "SESSION_UNPROVEN";
 
 /** One fault of the settings, in `faults` of a `TokenizerError`. */
 export interface SettingsFault {
@@ -128,7 +130,7 @@ export class TokenizerError extends Error {
 }
 
 function statusOf(code: TokenizerErrorCode): 401 | 500 | 503 {
-  if (code === "SIGN_IN_AGAIN") return 401;
+  if (code === "SIGN_IN_AGAIN" || code === "SESSION_UNPROVEN") return 401;
   return APPLICATION_FAULTS.has(code) ? 500 : 503;
 }
 

@@ -44,6 +44,10 @@ export interface TokenizerEvents {
   };
   /** `req.signOut` ended a `session` of this `user`; `undefined` when nobody was signed in. */
   "sign-out": { readonly session: string; readonly user: string | undefined };
+  /** A signed-in `session` was bound to the device that it is used on (`cookie.device_bound`). */
+  bind: { readonly session: string };
+  /** A request with the cookie of a bound `session` came without what its device is given: it was refused. */
+  unproven: { readonly session: string };
   /**
    * `sessions.users.revoke` ended so many sessions (`count`) of this `user`; without a user it was
    * `sessions.users.revokeEveryone`, for all of them.
@@ -73,6 +77,8 @@ const sources: Readonly<Record<TokenizerEvent, Source>> = {
   touch: source("touch"),
   "sign-in": source("sign-in"),
   "sign-out": source("sign-out"),
+  bind: source("bind"),
+  unproven: source("unproven"),
   revoke: source("revoke"),
   refuse: source("refuse"),
 };

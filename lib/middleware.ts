@@ -1,13 +1,15 @@
 /** The middleware: the session is loaded on the way in; on the way out it is saved before the answer is sent. */
-import type { NextFunction, RequestHandler } from "express";
+import type { NextFunction, Request, RequestHandler } from "express";
 import { commitBeforeAnswer } from "./answer/commit.js";
 import { CredentialsSealer } from "./credentials/credentials.js";
 import type { Keyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
+import { DeviceBinding, unproven } from "./device/binding.js";
+import { DeviceTickets } from "./device/tickets.js";
 import { TokenizerError } from "./errors.js";
 import { emit } from "./events.js";
 import { Caching } from "./session/caching.js";
-import { SessionCookie } from "./session/cookie.js";
+import { type Found, SessionCookie, valuesOf } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
 import { exposeSignedInAt } from "./session/freshness.js";
 import type { Lifetime } from "./session/lifetime.js";
@@ -28,6 +30,8 @@ export interface MiddlewareParts {
   readonly engine: SessionEngine;
   readonly lifetime: Lifetime;
   readonly keyring: Keyring | undefined;
+  /** Sign what devices get. */
+  readonly deviceSecrets: Keyring["deviceSecrets"];
   /** Where the application says the cookie's attributes for each request. */
   readonly byRequest: RequestAttributes | undefined;
   readonly now: () => number;
@@ -40,12 +44,22 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const caching = new Caching(warn);
   const isLocal = settings.authenticator.type === "local";
   const sealer = isLocal && keyring ? new CredentialsSealer({ keyring, now, warn }) : undefined;
-  const shared = { engine, removals: store.removals, cookie, caching, warn };
+  const device = deviceBinding(parts, cookie);
+  const shared = { engine, removals: store.removals, cookie, caching, warn, device };
   const signing = { store, engine, lifetime, sealer };
   const { name: cookieName, path, secure } = settings.tokenizer.cookie;
   const place = new Place(path);
   const warnOfProxy = proxyWarning(secure, warn);
   const warnOfSameName = sameNameWarning(cookieName, warn);
+
+  /** What was found, or nothing that may be used: then the request has a new session, for an error handler to sign in with. */
+  function provenBy(req: Request, found: Found): Found {
+    const head = device && found.live !== undefined ? engine.known.snapshotOf(req.session)?.head : undefined;
+    if (!device || !head || device.isProven(req, req.sessionID, head)) return found;
+    store.generate(req);
+    // The cookie is left alone: if the browser only failed to prove it for now, it is good again soon.
+    return { ...found, live: undefined, isUnreadable: true };
+  }
 
   return function sessions(req, res, next) {
     const other = Serving.of(req);
@@ -60,17 +74,20 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     } catch (error) {
       return refuse(error, next);
     }
+    if (device?.serves(req)) return void device.serve(req, res, next);
     warnOfProxy(req);
     watchSession(req);
     const serving = unwatched(req, () => Serving.begin(req, { owner: store, depth, cookieName }));
-    loadSession(req, { store, engine, cookie }, (error, found) => {
+    loadSession(req, { store, engine, cookie }, (error, loaded) => {
       if (error) return refuse(error, next);
+      const found = unwatched(req, () => provenBy(req, loaded));
       const session = unwatched(req, () => {
         exposeCredentials(req, sealer);
         exposeSignedInAt(req, engine);
         return new RequestSession(req, res, serving, found, shared);
       });
-      req.sessionEnded = found.ids.length > 0 && found.live === undefined;
+      const isUnproven = found !== loaded;
+      req.sessionEnded = !isUnproven && found.ids.length > 0 && found.live === undefined;
       const signInNow = async (...[credentials, options]: Parameters<typeof req.signIn>) => {
         if (res.headersSent) throw tooLate("signIn");
         await signIn(req, signing, session.current, credentials, options);
@@ -90,9 +107,26 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       req.confirmSignIn = (credentials) => session.begin(confirmNow(credentials));
       req.signOut = () => session.begin(signOutNow());
       commitBeforeAnswer(res, session, (error) => refuse(error, next));
-      next();
+      if (isUnproven) refuse(unproven(), next);
+      else next();
     });
   };
+}
+
+/** Where the settings ask for it. */
+function deviceBinding(parts: MiddlewareParts, cookie: SessionCookie): DeviceBinding | undefined {
+  const { settings, engine, deviceSecrets: secrets, now, warn } = parts;
+  const { name, device_bound: isOn = false } = settings.tokenizer.cookie;
+  if (!isOn) return undefined;
+  return new DeviceBinding({
+    tickets: new DeviceTickets({ secrets, now }),
+    bindings: engine.bindings,
+    name,
+    attributesOf: (req) => cookie.attributesOf(req),
+    cookiesOf: (req, name) => valuesOf(req.headers.cookie, name),
+    now,
+    warn,
+  });
 }
 
 function refuse(error: unknown, next: NextFunction): void {

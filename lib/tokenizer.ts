@@ -172,8 +172,8 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   });
 
   let serve: RequestHandler | undefined;
-  const made = installation.then(({ keyring }) => {
-    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, byRequest, now, warn });
+  const made = installation.then(({ keyring, deviceSecrets }) => {
+    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, deviceSecrets, byRequest, now, warn });
     return serve;
   });
   const ready = Promise.all([
@@ -237,7 +237,7 @@ async function deriveKeys({ tokenizer: { type, safe_password, salt, cookie } }: 
   const [keyring, signing] = await Promise.all([ofPasswords, derived(cookie.secret, salt) ?? ofPasswords]);
   // The settings have been checked: there is one or the other.
   if (!signing) throw new TokenizerError("SETTINGS_INVALID", "There is nothing to sign cookies with.");
-  return { keyring, ids: signing.ids };
+  return { keyring, ids: signing.ids, deviceSecrets: signing.deviceSecrets };
 }
 
 function derived(secrets: string | readonly string[] | undefined, salt: string): Promise<Keyring> | undefined {
@@ -249,6 +249,7 @@ interface Installation {
   /** Missing without a `safe_password`. */
   readonly keyring: Keyring | undefined;
   readonly ids: KeyIds;
+  readonly deviceSecrets: Keyring["deviceSecrets"];
 }
 
 async function prune(store: TokenStore, warn: (message: string) => void): Promise<void> {

@@ -164,5 +164,6 @@ const MEANINGS: Record<TokenizerErrorCode, string> = {
   ARGUMENT_INVALID: "",
   MOUNTED_TWICE: "",
   SIGN_IN_INVALID: "",
+  SESSION_UNPROVEN: "",
   SIGN_IN_AGAIN: "",
 };

@@ -8,6 +8,8 @@ export interface Key {
   readonly master: Buffer;
   /** Signs the cookie, unless the settings name a secret for that. */
   readonly cookieSecret: string;
+  /** Signs what devices are asked to prove, and the cookies that they get for it. */
+  readonly deviceSecret: string;
 }
 
 /** The first key seals; all of them open. */
@@ -15,6 +17,7 @@ export interface Keyring {
   readonly current: Key;
   find(id: string): Key | undefined;
   readonly cookieSecrets: readonly string[];
+  readonly deviceSecrets: readonly [current: string, ...older: string[]];
   /** Of all keys, the current one first. */
   readonly ids: readonly [current: string, ...older: string[]];
 }
@@ -26,7 +29,7 @@ export interface Keyring {
 const SCRYPT = { N: 2 ** 15, r: 8, p: 3, maxmem: 64 * 1024 * 1024 };
 const MASTER_BYTES = 32;
 const KEY_ID_BYTES = 8;
-const COOKIE_SECRET_BYTES = 32;
+const SECRET_BYTES = 32;
 
 /**
  * Derives the keys, off the event loop.
@@ -53,6 +56,7 @@ function keyringOf([current, ...older]: readonly [Key, ...Key[]]): Keyring {
     current,
     find: (id) => keys.get(id),
     cookieSecrets: [...keys.values()].map((key) => key.cookieSecret),
+    deviceSecrets: [current.deviceSecret, ...older.map((key) => key.deviceSecret)],
     ids: [current.id, ...older.map((key) => key.id)],
   };
 }
@@ -68,7 +72,8 @@ function keyFrom(master: Buffer): Key {
   return {
     id: expand(master, "key id", KEY_ID_BYTES),
     master,
-    cookieSecret: expand(master, "cookie", COOKIE_SECRET_BYTES),
+    cookieSecret: expand(master, "cookie", SECRET_BYTES),
+    deviceSecret: expand(master, "device", SECRET_BYTES),
   };
 }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { CookieSettings } from "../settings/settings.js";
 
 /** What a cookie is sent with. */
-export type CookieAttributes = Omit<CookieSettings, "name" | "secret">;
+export type CookieAttributes = Omit<CookieSettings, "name" | "secret" | "device_bound">;
 
 /** Nothing is said of those that are the default. */
 const USUAL = digest({ secure: "auto", same_site: "lax", path: "/" });

@@ -83,6 +83,11 @@ export class SessionCookie {
     this.#overtaken = new Overtaken(now);
   }
 
+  /** What the cookie is sent with. */
+  attributesOf(req: Request): CookieAttributes {
+    return this.#of(req);
+  }
+
   /** The session ids that the request's cookies name. Several cookies may have the name: only their signatures tell whose. */
   read(req: Request): Brought {
     const values = valuesOf(req.headers.cookie, this.#settings.name);
@@ -226,7 +231,7 @@ export class SessionCookie {
 }
 
 /** All values under the name, decoded: a browser sends one for each path and domain. */
-function valuesOf(header: string | undefined, name: string): string[] {
+export function valuesOf(header: string | undefined, name: string): string[] {
   const pairs = header?.split(";").map((pair) => pair.trim()) ?? [];
   return pairs.filter((pair) => pair.startsWith(`${name}=`)).flatMap((pair) => parse(pair)[name] ?? []);
 }

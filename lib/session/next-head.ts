@@ -18,9 +18,16 @@ interface Before {
   readonly by: string;
 }
 
+/** Under another id it is to be bound anew. */
+function goingOn(head: RecordHead | undefined): RecordHead | undefined {
+  if (!head) return undefined;
+  const { bound: _, ...others } = head;
+  return others;
+}
+
 export function nextHead({ state, remembered, replaced }: Saved, before: Before, lifetime: Lifetime): RecordHead {
   const { snapshot, isOther, by } = before;
-  const head: RecordHead = replaced?.continued?.head ?? snapshot?.head ?? { created: lifetime.now };
+  const head = goingOn(replaced?.continued?.head) ?? snapshot?.head ?? { created: lifetime.now };
   const { end: _end, remembered: _remembered, signIn, ...others } = head;
   if (replaced?.continued || (!isOther && snapshot))
     return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);

@@ -1,6 +1,7 @@
 /** What is stored of a session: a line about it, and a line with its own fields, plain or sealed. */
 import { isSealedWithOlderKey, open, seal } from "../credentials/envelope.js";
 import type { Keyring } from "../credentials/keyring.js";
+import type { DeviceKey } from "../device/proof.js";
 import { TokenizerError } from "../errors.js";
 import { storageKey } from "../session-id.js";
 import { keyName } from "../visible.js";
@@ -22,6 +23,14 @@ export interface RecordHead {
   readonly signIn?: SignIn;
   /** With what attributes its cookie was sent (`cookieMark`). Missing for the default ones. */
   readonly cookie?: string;
+  /** The device that the session is bound to. Missing where it is not. */
+  readonly bound?: Bound;
+}
+
+export interface Bound {
+  readonly key: DeviceKey;
+  /** When, in milliseconds since 1970. */
+  readonly since: number;
 }
 
 export interface SessionRecord {
@@ -89,6 +98,11 @@ export class RecordCodec {
   #isOld(body: string): boolean {
     return this.#keyring !== undefined && isSealedWithOlderKey(this.#keyring, body);
   }
+}
+
+/** The same record with another head, whether its fields are sealed or not. */
+export function withHead(value: string, head: RecordHead): string {
+  return `${JSON.stringify({ ...head, v: FORMAT })}${value.slice(value.indexOf("\n"))}`;
 }
 
 /** About a stored session, whether it is sealed or not; nothing where the record is damaged. */
@@ -185,10 +199,11 @@ function split(value: string): { head?: RecordHead; body: string } {
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & RecordHead {
-  const { v, created, end, maxAge, idle, remembered, signIn, cookie } = head;
+  const { v, created, end, maxAge, idle, remembered, signIn, cookie, bound } = head;
   const hasTimes = isTime(created) && [end, maxAge, idle].every(isTimeOrNone);
   const hasMarks = (cookie === undefined || typeof cookie === "string") && isTrueOrNone(remembered);
-  return v === FORMAT && hasTimes && hasMarks && (signIn === undefined || isSignIn(signIn));
+  const isFormed = v === FORMAT && hasTimes && hasMarks;
+  return isFormed && (signIn === undefined || isSignIn(signIn)) && isBoundOrNone(bound);
 }
 
 function isTime(value: unknown): value is number {
@@ -197,6 +212,13 @@ function isTime(value: unknown): value is number {
 
 function isTimeOrNone(value: unknown): value is number | undefined {
   return value === undefined || isTime(value);
+}
+
+/** Of a wrong key nothing can be proven, so that nobody gets in. */
+function isBoundOrNone(bound: unknown): bound is Bound | undefined {
+  if (bound === undefined) return true;
+  const { key, since } = (bound ?? {}) as Record<string, unknown>;
+  return typeof key === "object" && key !== null && isTime(since);
 }
 
 function isTrueOrNone(value: unknown): value is true | undefined {

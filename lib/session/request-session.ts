@@ -11,6 +11,7 @@ import type { SessionEngine } from "./engine.js";
 import type { Removals } from "./removals.js";
 import type { Serving } from "./serving.js";
 import { takenKeyIn } from "./snapshot.js";
+import type { SignIn } from "./users/user-record.js";
 import { unwatched, wasSessionRead } from "./watch.js";
 
 export type LiveSession = Session & SessionData;
@@ -22,6 +23,8 @@ export interface SharedParts {
   readonly cookie: SessionCookie;
   readonly caching: Caching;
   readonly warn: (message: string) => void;
+  /** Where sign-ins are bound to devices. */
+  readonly device: { announce(req: Request, res: Response, sessionId: string): void } | undefined;
 }
 
 /**
@@ -39,6 +42,8 @@ export class RequestSession {
   readonly #moment: number;
   /** The session that the request has by load, sign-in or sign-out, whatever the handler put into `req.session`. */
   #latest: LiveSession;
+  /** Of the sign-in that the request came with. */
+  readonly #handleBefore: string | undefined;
   /** What was ended by `req.session = null`, so that it is not ended again. */
   #endedId: string | undefined;
   /** The application knows already that it put something else there: its error page is no second mistake. */
@@ -59,6 +64,7 @@ export class RequestSession {
     this.#shared = shared;
     this.#moment = shared.removals.moment;
     this.#latest = req.session;
+    this.#handleBefore = shared.device && this.#signInOf(req.session)?.handle;
   }
 
   /**
@@ -179,6 +185,7 @@ export class RequestSession {
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
     const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndGivenUp;
     const end = current && engine.cookies.endOf(current);
+    this.#bind(current);
     if (isNew) {
       cookie.send(req, res, { id: current.id, end }, { found, isSaved });
       this.#announcedId = current.id;
@@ -187,6 +194,17 @@ export class RequestSession {
       const isOld = current !== undefined && engine.cookies.isOld(current);
       cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld, end });
     }
+  }
+
+  /** Who signed in with this request is to be bound to the device. */
+  #bind(current: LiveSession | undefined): void {
+    const signIn = this.#shared.device && current && this.#signInOf(current);
+    if (signIn && signIn.handle !== this.#handleBefore) this.#shared.device?.announce(this.#req, this.#res, current.id);
+  }
+
+  #signInOf(session: LiveSession): SignIn | undefined {
+    const { known } = this.#shared.engine;
+    return known.isStored(session) ? known.snapshotOf(session)?.head.signIn : undefined;
   }
 
   /** The settings of the cookie were changed since it was sent. */

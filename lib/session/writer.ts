@@ -156,8 +156,8 @@ export class SessionWriter {
 function mergedWith(theirs: SessionRecord | undefined, { state, snapshot, head }: Save): SessionRecord {
   if (!theirs) return { head, text: state.text };
   const text = merge(snapshot?.text ?? "{}", state.text, theirs.text);
-  if (state.username !== snapshot?.username) return { head, text };
-  const { signIn } = theirs.head;
+  const { signIn, bound } = theirs.head;
+  if (state.username !== snapshot?.username) return { head: bound ? { ...head, bound } : head, text };
   // By our key, as our check has written into the handle.
   const by = head.signIn?.by ?? signIn?.by;
   const kept = signIn && by ? { ...theirs.head, signIn: { ...signIn, by } } : theirs.head;

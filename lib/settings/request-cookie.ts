@@ -9,10 +9,11 @@ import { type CookieSettings, cookie, EDITORS_KEYWORDS } from "./settings.js";
 
 /**
  * What the function `cookie` of `TokenizerOptions` answers: attributes of the session's cookie for one request, over those
- * of the settings. What is missing or `undefined` stays as the settings say. `name` and `secret` are the same for all requests.
+ * of the settings. What is missing or `undefined` stays as the settings say. `name`, `secret` and
+ * `device_bound` are the same for all requests.
  */
 export type RequestCookie = {
-  readonly [Key in keyof Omit<CookieSettings, "name" | "secret">]?: CookieSettings[Key] | undefined;
+  readonly [Key in keyof Omit<CookieSettings, "name" | "secret" | "device_bound">]?: CookieSettings[Key] | undefined;
 };
 
 const NAME = "What the function cookie of tokenizer() answered for a request";
@@ -76,7 +77,7 @@ function kindOf(value: unknown): string {
 }
 
 function compile(): ValidateFunction {
-  const { name: _name, secret: _secret, ...properties } = cookie;
+  const { name: _name, secret: _secret, device_bound: _bound, ...properties } = cookie;
   const section = { description: "The cookie's attributes, an object", type: "object" };
   return new Ajv({ allErrors: true, strict: true, verbose: true, keywords: EDITORS_KEYWORDS }).compile({
     type: "object",

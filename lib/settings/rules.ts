@@ -134,12 +134,20 @@ const COOKIE_PREFIX = /^__(?:Host-Http|Host|Http|Secure)-/i;
 
 /** What must stand together in the section `cookie`. */
 export function checkCookie(cookie: Section): readonly Finding[] {
-  const { name, secure, same_site: sameSite, domain, path, partitioned } = cookie;
+  const { name, secure, same_site: sameSite, domain, path, partitioned, device_bound: isDeviceBound } = cookie;
   if (sameSite === "none" && secure === false) {
     return [cookieKey("same_site", "none needs a secure cookie: browsers drop it with secure: false")];
   }
   if (partitioned === true && sameSite !== "none") {
     return [cookieKey("partitioned", "is for pages that other sites embed, which needs same_site: none beside it")];
+  }
+  if (isDeviceBound === true && (secure === false || domain !== undefined || partitioned === true)) {
+    return [
+      cookieKey(
+        "device_bound",
+        "binds the cookie of one host, over TLS: take secure: false, domain and partitioned away",
+      ),
+    ];
   }
   const prefix = typeof name === "string" ? COOKIE_PREFIX.exec(name)?.[0] : undefined;
   if (prefix !== undefined && secure === false) {

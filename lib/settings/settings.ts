@@ -131,6 +131,11 @@ export interface CookieSettings {
   readonly priority?: "low" | "medium" | "high";
   /** The secret that signs it, a string or a list: the first signs, all are accepted. Default: derived from `safe_password`. */
   readonly secret?: string | readonly string[];
+  /**
+   * Whether browsers that can do so bind each sign-in to their device, so that a copied cookie opens nothing elsewhere.
+   * Experimental; needs TLS. Default: no.
+   */
+  readonly device_bound?: boolean;
 }
 
 /** The section `tokenizer.options` with `type: redis`. */
@@ -311,6 +316,12 @@ export const cookie: Complete<CookieSettings> = {
   secret: secrets(
     "Signs the cookie, a text or a list of them. The first signs, all are accepted; without it, safe_password's key",
   ),
+  device_bound: {
+    description:
+      "Whether browsers that can do so bind each sign-in to their device (experimental, needs TLS). Without it: no",
+    type: "boolean",
+    examples: [true],
+  },
 };
 
 const remember: Complete<RememberSettings> = {

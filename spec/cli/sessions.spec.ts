@@ -31,6 +31,7 @@ onEveryBackend((places) => {
     const expected = [...(await handles("ada")), ...(await handles("grace")), { id: hashOf(nobody.id) }];
     const times = {
       remembered: false,
+      bound: false,
       createdAt: new Date(app.clock.time).toISOString(),
       lastSeenAt: new Date(app.clock.time).toISOString(),
       expiresAt: new Date(app.clock.time + 20 * MINUTE).toISOString(),

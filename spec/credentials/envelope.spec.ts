@@ -7,11 +7,13 @@ const KEY: Key = {
   id: "6h3vaj62TVw",
   master: Buffer.from("c66ca26cf9c2a36817971590f21c553847ec500b51ab8272ad6fdad977d1fd83", "hex"),
   cookieSecret: "not used here",
+  deviceSecret: "not used here",
 };
 const OLDER: Key = {
   id: "mOvcBvPBh5E",
   master: Buffer.from("1c1969fda1cab21a0c72f136d0feaf687a5bab096724588daa3a7e561caa93e2", "hex"),
   cookieSecret: "not used here",
+  deviceSecret: "not used here",
 };
 const KEYRING = keyringOf(KEY, OLDER);
 
@@ -236,6 +238,7 @@ function keyringOf(current: Key, ...older: Key[]): Keyring {
     current,
     find: (id) => [current, ...older].find((key) => key.id === id),
     cookieSecrets: [],
+    deviceSecrets: ["not used here"],
     ids: [current.id],
   };
 }

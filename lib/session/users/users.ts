@@ -17,6 +17,8 @@ export interface UserSession {
   readonly label: string | undefined;
   /** Whether the user asked to be remembered: such a session outlives the browser. */
   readonly remembered: boolean;
+  /** Whether it is bound to a device (`cookie.device_bound`), so that a copy of its cookie opens nothing elsewhere. */
+  readonly bound: boolean;
   /** When the user signed in. A later `req.confirmSignIn` does not change it. */
   readonly createdAt: Date;
   /** When its last request came, to within `touch_interval`. */
@@ -91,6 +93,7 @@ export class Users {
       id,
       label: head.signIn?.label,
       remembered: head.remembered === true,
+      bound: head.bound !== undefined,
       ...lifetime.timesOf(head, expires),
       current: key === currentKey,
     }));

@@ -121,6 +121,7 @@ onEveryBackend(({ prototype, next }) => {
           id: expect.stringMatching(/^[\w-]{22}$/),
           label: "phone",
           remembered: false,
+          bound: false,
           createdAt: new Date(began),
           lastSeenAt: new Date(began),
           expiresAt: new Date(began + 20 * MINUTE),

@@ -1,0 +1,150 @@
+/** Binds sessions to devices: the way of a request, and the one route that browsers prove their key on. */
+import type { Request, RequestHandler, Response } from "express";
+import { TokenizerError } from "../errors.js";
+import { emit } from "../events.js";
+import type { Bound, RecordHead } from "../session/record.js";
+import { SESSION_PREFIX, shortName, storageKey } from "../session-id.js";
+import type { CookieSettings } from "../settings/settings.js";
+import { type BoundCookie, broughtBy, challengeFor, ending, instructions, registration } from "./messages.js";
+import { type DeviceKey, readProof, thumbprint } from "./proof.js";
+import { COOKIE_LIFE, type DeviceTickets, GRACE } from "./tickets.js";
+
+/** Where bindings are kept. */
+export interface Bindings {
+  find(id: string): Promise<Bound | undefined>;
+  bind(id: string, key: DeviceKey): Promise<boolean>;
+}
+
+export interface DeviceBindingOptions {
+  readonly tickets: DeviceTickets;
+  readonly bindings: Bindings;
+  /** Of the session's cookie. */
+  readonly name: string;
+  /** What the session's cookie is sent with. */
+  readonly attributesOf: (req: Request) => Pick<CookieSettings, "path" | "same_site">;
+  /** All values that the request's cookies have under a name. */
+  readonly cookiesOf: (req: Request, name: string) => readonly string[];
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+export class DeviceBinding {
+  readonly #options: DeviceBindingOptions;
+  readonly #cookieName: string;
+  /** The end of the route's path: a proxy may take off what is in front of it. */
+  readonly #route: string;
+  #isWarned = false;
+
+  constructor(options: DeviceBindingOptions) {
+    this.#options = options;
+    this.#cookieName = `${options.name}-bound`;
+    this.#route = `/.device-bound/${encodeURIComponent(options.name)}`;
+  }
+
+  /** Whether the request is a browser's, to register or to refresh. */
+  serves(req: Request): boolean {
+    return req.method === "POST" && pathOf(req).endsWith(this.#route);
+  }
+
+  /** Answers it. A store that fails goes to `next`: the browser comes again. */
+  readonly serve: RequestHandler = (req, res, next) => {
+    const { id, response } = broughtBy(req.headers);
+    const answered = id === undefined ? this.#register(req, res, response) : this.#refresh(req, res, id, response);
+    answered.catch(next);
+  };
+
+  /** Whether a request with the cookie of this session may go on. Asks no store. */
+  isProven(req: Request, sessionId: string, { bound }: RecordHead): boolean {
+    const { tickets, cookiesOf, now } = this.#options;
+    // Those that were under way when the device was bound have no cookie of it.
+    if (!bound || now() < bound.since + GRACE) return true;
+    const id = idOf(sessionId);
+    const print = thumbprint(bound.key);
+    if (cookiesOf(req, this.#cookieName).some((value) => tickets.isCookie(value, id, print))) return true;
+    emit("unproven", () => ({ session: shortName(storageKey(sessionId)) }));
+    return false;
+  }
+
+  /** Asks the browser to bind the session that was just signed in. One that cannot ignores it. */
+  announce(req: Request, res: Response, sessionId: string): void {
+    if (!req.secure) {
+      this.#warnOfPlain();
+      return;
+    }
+    const challenge = this.#options.tickets.challenge("register", idOf(sessionId));
+    res.append("Secure-Session-Registration", registration(this.#placeOf(req), challenge));
+  }
+
+  async #register(req: Request, res: Response, response = ""): Promise<void> {
+    const { tickets, bindings } = this.#options;
+    const proof = readProof(response);
+    const id = proof && tickets.sessionOf(proof.challenge, "register");
+    if (!proof || id === undefined || !(await bindings.bind(id, proof.key))) return answer(res, 400);
+    emit("bind", () => ({ session: shortName(SESSION_PREFIX + id) }));
+    const cookie = this.#send(req, res, id, proof.key);
+    answer(res, 200, instructions(id, this.#placeOf(req), cookie));
+  }
+
+  async #refresh(req: Request, res: Response, id: string, response: string | undefined): Promise<void> {
+    const { tickets, bindings } = this.#options;
+    const bound = await bindings.find(id);
+    if (!bound) return answer(res, 200, ending(id));
+    const proof = response === undefined ? undefined : readProof(response, bound.key);
+    if (response !== undefined && !proof) return answer(res, 400);
+    if (proof && tickets.sessionOf(proof.challenge, "refresh") === id) {
+      this.#send(req, res, id, bound.key);
+      return answer(res, 200);
+    }
+    // None yet, or one that came to its end on the way.
+    res.setHeader("Secure-Session-Challenge", challengeFor(id, tickets.challenge("refresh", id)));
+    answer(res, 403);
+  }
+
+  #send(req: Request, res: Response, id: string, key: DeviceKey): BoundCookie {
+    const { path, same_site: sameSite } = this.#options.attributesOf(req);
+    const value = this.#options.tickets.cookie(id, thumbprint(key));
+    res.cookie(this.#cookieName, value, { httpOnly: true, secure: true, sameSite, path, maxAge: COOKIE_LIFE });
+    return { name: this.#cookieName, path, sameSite };
+  }
+
+  /** Where the browser is to send its proofs: below the cookie's path, or where the sessions are mounted, if that is deeper. */
+  #placeOf(req: Request): string {
+    const cookiePath = this.#options.attributesOf(req).path.replace(/\/+$/, "");
+    const mount = req.baseUrl.replace(/\/+$/, "");
+    // The route's own request is mounted, too.
+    return `${mount.startsWith(cookiePath) ? mount : cookiePath}${this.#route}`;
+  }
+
+  #warnOfPlain(): void {
+    if (this.#isWarned) return;
+    this.#isWarned = true;
+    this.#options.warn(
+      "tokenizer.cookie.device_bound is true, but a sign-in came without TLS: browsers bind nothing there. Behind a proxy set " +
+        'app.set("trust proxy", …).',
+    );
+  }
+}
+
+export function unproven(): TokenizerError {
+  return new TokenizerError(
+    "SESSION_UNPROVEN",
+    "The session is bound to a device, and the request does not prove to come from it. If this is your user's own browser, " +
+      "let it sign in again.",
+  );
+}
+
+function answer(res: Response, status: number, body?: object): void {
+  res.statusCode = status;
+  res.setHeader("Cache-Control", "no-store");
+  if (body) res.setHeader("Content-Type", "application/json");
+  res.end(body && JSON.stringify(body));
+}
+
+/** What browsers know the session by: the hashed id. */
+function idOf(sessionId: string): string {
+  return storageKey(sessionId).slice(SESSION_PREFIX.length);
+}
+
+function pathOf(req: Request): string {
+  return (req.originalUrl ?? req.url).replace(/[?#].*$/s, "");
+}

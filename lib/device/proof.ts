@@ -1,0 +1,84 @@
+/** A device's proof that it has its key: the JWT that browsers make for Device Bound Session Credentials. */
+import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
+
+/** The public half of a device's key, with nothing else in it: ES256 or RS256, as a JWK (RFC 7517). */
+export type DeviceKey =
+  | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
+  | { readonly kty: "RSA"; readonly n: string; readonly e: string };
+
+export interface Proof {
+  /** What the server asked to have signed. */
+  readonly challenge: string;
+  /** Whose key signed it. */
+  readonly key: DeviceKey;
+}
+
+/** In characters. With an RSA key of 4096 bits it has about 2,200. */
+const LONGEST = 8192;
+
+/** Of an RSA key, in bits: NIST SP 800-131A asks for 2048; longer ones than 4096 would cost too much to verify. */
+const RSA_BITS = { least: 2048, most: 4096 };
+
+/**
+ * What a JWT proves; nothing where it is none, is not signed by that key, or has a key that is not taken.
+ *
+ * @param text the header `Secure-Session-Response`, without quotes
+ * @param known the key that it has to be signed with. Missing: the one that it brings, as at the registration.
+ */
+export function readProof(text: string, known?: DeviceKey): Proof | undefined {
+  const [head = "", claims = "", signature = "", ...others] = text.length > LONGEST ? [] : text.split(".");
+  const { alg, typ, jwk } = decode(head);
+  const { jti } = decode(claims);
+  if (others.length > 0 || signature === "" || typ !== "dbsc+jwt" || typeof jti !== "string") return undefined;
+  const key = known ?? deviceKey(jwk);
+  if (!key || alg !== (key.kty === "EC" ? "ES256" : "RS256")) return undefined;
+  const isSigned = isSignedBy(key, `${head}.${claims}`, Buffer.from(signature, "base64url"));
+  return isSigned ? { challenge: jti, key } : undefined;
+}
+
+/** Names a key (RFC 7638). */
+export function thumbprint(key: DeviceKey): string {
+  const { kty } = key;
+  const members = kty === "EC" ? { crv: key.crv, kty, x: key.x, y: key.y } : { e: key.e, kty, n: key.n };
+  return hash("sha256", JSON.stringify(members), "base64url");
+}
+
+/** The members of a JWK that make the key, whatever else came with them. */
+export function deviceKey(jwk: unknown): DeviceKey | undefined {
+  const { kty, crv, x, y, n, e } = (jwk ?? {}) as Record<string, unknown>;
+  if (kty === "EC" && crv === "P-256" && isText(x) && isText(y)) return { kty, crv, x, y };
+  return kty === "RSA" && isText(n) && isText(e) ? { kty, n, e } : undefined;
+}
+
+function isSignedBy(key: DeviceKey, signed: string, signature: Buffer): boolean {
+  const publicKey = publicKeyOf(key);
+  if (!publicKey) return false;
+  const bytes = Buffer.from(signed);
+  return key.kty === "EC"
+    ? verify("sha256", bytes, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature)
+    : verify("sha256", bytes, publicKey, signature);
+}
+
+function publicKeyOf(key: DeviceKey): KeyObject | undefined {
+  try {
+    const made = createPublicKey({ key, format: "jwk" });
+    const { modulusLength = RSA_BITS.least } = made.asymmetricKeyDetails ?? {};
+    return modulusLength >= RSA_BITS.least && modulusLength <= RSA_BITS.most ? made : undefined;
+  } catch {
+    // A point that is not on the curve, say: no key, so no proof.
+    return undefined;
+  }
+}
+
+function decode(part: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}

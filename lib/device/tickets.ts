@@ -1,0 +1,80 @@
+/** What the server signs for a device and keeps nowhere: challenges, and the short-lived cookie. Good on every server. */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+
+/** What a challenge is for. */
+export type Purpose = "register" | "refresh";
+
+/** How long a challenge may take to come back. Two minutes: a device's key may have to be made first. */
+const CHALLENGE_LIFE = 2 * 60_000;
+
+/**
+ * How long the short-lived cookie lives. Ten minutes: Chromium signs six times in nine minutes for a site, and refreshes two
+ * minutes early.
+ */
+export const COOKIE_LIFE = 10 * 60_000;
+
+/** What clocks of servers may differ by, and requests be under way. With 15 s no request of Chromium was refused. */
+export const GRACE = 30_000;
+
+const NONCE_BYTES = 16;
+
+export interface TicketOptions {
+  /** The first signs, all verify. */
+  readonly secrets: readonly [string, ...string[]];
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export class DeviceTickets {
+  readonly #secrets: readonly [string, ...string[]];
+  readonly #now: () => number;
+
+  constructor({ secrets, now }: TicketOptions) {
+    this.#secrets = secrets;
+    this.#now = now;
+  }
+
+  /** @param id the hashed session id */
+  challenge(purpose: Purpose, id: string): string {
+    const expires = this.#now() + CHALLENGE_LIFE;
+    return this.#signed(purpose, `${id}.${expires}.${randomBytes(NONCE_BYTES).toString("base64url")}`);
+  }
+
+  /** The session that a challenge was made for; nothing for what we did not make for that purpose, or too long ago. */
+  sessionOf(challenge: string, purpose: Purpose): string | undefined {
+    const [id, expires] = this.#opened(purpose, challenge)?.split(".") ?? [];
+    return Number(expires) > this.#now() ? id : undefined;
+  }
+
+  /** @param key the thumbprint of the device's key */
+  cookie(id: string, key: string): string {
+    return this.#signed(ofCookie(id, key), String(this.#now() + COOKIE_LIFE));
+  }
+
+  isCookie(value: string, id: string, key: string): boolean {
+    const expires = this.#opened(ofCookie(id, key), value);
+    return Number(expires) + GRACE > this.#now();
+  }
+
+  #signed(purpose: string, text: string): string {
+    return `${text}.${mac(this.#secrets[0], purpose, text)}`;
+  }
+
+  #opened(purpose: string, signed: string): string | undefined {
+    const at = signed.lastIndexOf(".");
+    const [text, found] = [signed.slice(0, Math.max(at, 0)), Buffer.from(signed.slice(at + 1))];
+    const isOurs = this.#secrets.some((secret) => {
+      const made = Buffer.from(mac(secret, purpose, text));
+      return made.length === found.length && timingSafeEqual(made, found);
+    });
+    return isOurs ? text : undefined;
+  }
+}
+
+function ofCookie(id: string, key: string): string {
+  return `cookie ${id} ${key}`;
+}
+
+function mac(secret: string, purpose: string, text: string): string {
+  return createHmac("sha256", secret).update(`${purpose}\n${text}`).digest("base64url");
+}

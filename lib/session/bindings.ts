@@ -1,0 +1,75 @@
+/** Which device a session is bound to, found and noted by the hashed session id: a proof comes without the session's cookie. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Backend, StoredRecord } from "../backends/backend.js";
+import type { Deadline } from "../deadline.js";
+import { type DeviceKey, thumbprint } from "../device/proof.js";
+import { SESSION_PREFIX } from "../session-id.js";
+import type { Lifetime } from "./lifetime.js";
+import type { Operations } from "./operations.js";
+import { type Bound, inspectHead, type RecordHead, withHead } from "./record.js";
+import { newVersion } from "./snapshot.js";
+
+export interface BindingsOptions {
+  readonly backend: Backend;
+  readonly operations: Operations;
+  readonly lifetime: Lifetime;
+}
+
+/** A live session that somebody is signed in to. */
+interface SignedIn {
+  readonly stored: StoredRecord;
+  readonly head: RecordHead;
+}
+
+/** The longest pause before a binding that met a save is tried again, in milliseconds, for each try so far. */
+const JITTER = 5;
+
+export class Bindings {
+  readonly #options: BindingsOptions;
+
+  constructor(options: BindingsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The device that the session is bound to; nothing where it is bound to none, over, or nobody's. Its end stays where it is.
+   *
+   * @param id the hashed session id
+   */
+  async find(id: string): Promise<Bound | undefined> {
+    return this.#options.operations.within(async (deadline) => (await this.#signedIn(id, deadline))?.head.bound);
+  }
+
+  /**
+   * Binds a session to a device, for good.
+   *
+   * @returns whether it is bound to that one now; not where it is bound to another one, over, or nobody's
+   */
+  async bind(id: string, key: DeviceKey): Promise<boolean> {
+    const { backend, operations, lifetime } = this.#options;
+    const storageKey = SESSION_PREFIX + id;
+    return operations.within((deadline) =>
+      operations.inTurn(storageKey, deadline, async (shared) => {
+        for (let tries = 1; ; tries++) {
+          const found = await this.#signedIn(id, deadline);
+          if (!found) return false;
+          const { stored, head } = found;
+          if (head.bound) return thumbprint(head.bound.key) === thumbprint(key);
+          const value = withHead(stored.value, { ...head, bound: { key, since: lifetime.now } });
+          const next = { value, version: newVersion(), expires: stored.expires };
+          const isWritten = await deadline.race(backend.write(storageKey, next, { version: stored.version }));
+          shared.left = isWritten ? next : undefined;
+          if (isWritten) return true;
+          await deadline.race(sleep(Math.random() * JITTER * tries));
+        }
+      }),
+    );
+  }
+
+  async #signedIn(id: string, deadline: Deadline): Promise<SignedIn | undefined> {
+    const { backend, lifetime } = this.#options;
+    const stored = await deadline.race(backend.read(SESSION_PREFIX + id));
+    const head = stored && inspectHead(stored.value);
+    return stored && head?.signIn && !lifetime.isOver(head, stored.expires) ? { stored, head } : undefined;
+  }
+}
