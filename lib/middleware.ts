@@ -8,6 +8,7 @@ import { DeviceBinding, unproven } from "./device/binding.js";
 import { DeviceTickets } from "./device/tickets.js";
 import { TokenizerError } from "./errors.js";
 import { emit } from "./events.js";
+import type { Bindings } from "./session/bindings.js";
 import { Caching } from "./session/caching.js";
 import { type Found, SessionCookie, valuesOf } from "./session/cookie.js";
 import type { SessionEngine } from "./session/engine.js";
@@ -28,6 +29,7 @@ export interface MiddlewareParts {
   readonly settings: Settings;
   readonly store: TokenStore;
   readonly engine: SessionEngine;
+  readonly bindings: Bindings;
   readonly lifetime: Lifetime;
   readonly keyring: Keyring | undefined;
   /** Sign what devices get. */
@@ -115,12 +117,12 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
 
 /** Where the settings ask for it. */
 function deviceBinding(parts: MiddlewareParts, cookie: SessionCookie): DeviceBinding | undefined {
-  const { settings, engine, deviceSecrets: secrets, now, warn } = parts;
+  const { settings, bindings, deviceSecrets: secrets, now, warn } = parts;
   const { name, device_bound: isOn = false } = settings.tokenizer.cookie;
   if (!isOn) return undefined;
   return new DeviceBinding({
     tickets: new DeviceTickets({ secrets, now }),
-    bindings: engine.bindings,
+    bindings,
     name,
     attributesOf: (req) => cookie.attributesOf(req),
     cookiesOf: (req, name) => valuesOf(req.headers.cookie, name),

@@ -155,7 +155,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   const keys = installation.then(({ keyring, ids }) => {
     return { codec: new RecordCodec(keyring, section.encrypt === "session"), ids };
   });
-  const { store, users, engine, listing, lifetime, operations, endings } = assemble({
+  const { store, users, engine, bindings, listing, lifetime, operations, endings } = assemble({
     backend,
     keys,
     ...timeoutsOf(section),
@@ -172,8 +172,9 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   });
 
   let serve: RequestHandler | undefined;
+  const parts = { settings, store, engine, bindings, lifetime, byRequest, now, warn };
   const made = installation.then(({ keyring, deviceSecrets }) => {
-    serve = makeMiddleware({ settings, store, engine, lifetime, keyring, deviceSecrets, byRequest, now, warn });
+    serve = makeMiddleware({ ...parts, keyring, deviceSecrets });
     return serve;
   });
   const ready = Promise.all([

@@ -30,7 +30,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     why: "makes the parts and joins them; which backend it is it does not know",
   },
   "middleware.ts": {
-    values: ["errors.ts", "events.ts", "answer", "session", "credentials", "warnings.ts"],
+    values: ["errors.ts", "events.ts", "answer", "session", "credentials", "device", "warnings.ts"],
     types: ["settings/settings.ts"],
     why: "the way of a request through session and credentials",
   },
@@ -49,14 +49,20 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     values: [
       ...["errors.ts", "awaitable.ts", "deadline.ts", "events.ts", "native.ts", "session-id.ts", "visible.ts"],
       "credentials/envelope.ts",
+      "device/proof.ts",
     ],
-    types: ["backends/backend.ts", "credentials", "settings/settings.ts"],
+    types: ["backends/backend.ts", "credentials", "device/binding.ts", "settings/settings.ts"],
     why: "written once, over the contract, for all backends",
   },
   "session/users": {
     values: ["session", "errors.ts", "deadline.ts", "events.ts", "session-id.ts"],
     types: ["backends/backend.ts", "awaitable.ts"],
     why: "which sessions a user has: built on the same parts, and used by the engine",
+  },
+  device: {
+    values: ["errors.ts", "events.ts", "session-id.ts"],
+    types: ["session/record.ts", "settings/settings.ts"],
+    why: "proofs, and one route: where bindings are kept, the sessions know",
   },
   credentials: { values: ["session-id.ts"], types: [], why: "sealing knows nothing of stores" },
   "backends/backend.ts": { values: [], types: ["awaitable.ts"], why: "the contract that others build on" },

@@ -5,15 +5,26 @@ import { emit } from "../events.js";
 import type { Bound, RecordHead } from "../session/record.js";
 import { SESSION_PREFIX, shortName, storageKey } from "../session-id.js";
 import type { CookieSettings } from "../settings/settings.js";
-import { type BoundCookie, broughtBy, challengeFor, ending, instructions, registration } from "./messages.js";
+import {
+  type BoundCookie,
+  broughtBy,
+  challengeFor,
+  ending,
+  instructions,
+  isHashedId,
+  registration,
+} from "./messages.js";
 import { type DeviceKey, readProof, thumbprint } from "./proof.js";
 import { COOKIE_LIFE, type DeviceTickets, GRACE } from "./tickets.js";
 
-/** Where bindings are kept. */
+/** Where bindings are kept, under the hashed session ids. */
 export interface Bindings {
   find(id: string): Promise<Bound | undefined>;
   bind(id: string, key: DeviceKey): Promise<boolean>;
 }
+
+/** Asks the browser to bind the session that a request leaves, if it signed somebody in. One that cannot ignores it. */
+export type BindNew = (sessionId: string, head: RecordHead | undefined) => void;
 
 export interface DeviceBindingOptions {
   readonly tickets: DeviceTickets;
@@ -38,7 +49,7 @@ export class DeviceBinding {
   constructor(options: DeviceBindingOptions) {
     this.#options = options;
     this.#cookieName = `${options.name}-bound`;
-    this.#route = `/.device-bound/${encodeURIComponent(options.name)}`;
+    this.#route = `/device-bound/${encodeURIComponent(options.name)}`;
   }
 
   /** Whether the request is a browser's, to register or to refresh. */
@@ -56,7 +67,7 @@ export class DeviceBinding {
   /** Whether a request with the cookie of this session may go on. Asks no store. */
   isProven(req: Request, sessionId: string, { bound }: RecordHead): boolean {
     const { tickets, cookiesOf, now } = this.#options;
-    // Those that were under way when the device was bound have no cookie of it.
+    // Requests that were under way when the session was bound have no such cookie.
     if (!bound || now() < bound.since + GRACE) return true;
     const id = idOf(sessionId);
     const print = thumbprint(bound.key);
@@ -65,14 +76,16 @@ export class DeviceBinding {
     return false;
   }
 
-  /** Asks the browser to bind the session that was just signed in. One that cannot ignores it. */
-  announce(req: Request, res: Response, sessionId: string): void {
-    if (!req.secure) {
-      this.#warnOfPlain();
-      return;
-    }
-    const challenge = this.#options.tickets.challenge("register", idOf(sessionId));
-    res.append("Secure-Session-Registration", registration(this.#placeOf(req), challenge));
+  /** @param before the head of the session that the request came with */
+  begin(req: Request, res: Response, before: RecordHead | undefined): BindNew {
+    // Now: in a router of the application's it is another one.
+    const mount = req.baseUrl;
+    return (sessionId, head) => {
+      if (!head?.signIn || head.bound || head.signIn.handle === before?.signIn?.handle) return;
+      if (!req.secure) return this.#warnOfPlain();
+      const challenge = this.#options.tickets.challenge("register", idOf(sessionId));
+      res.append("Secure-Session-Registration", registration(this.#placeOf(req, mount), challenge));
+    };
   }
 
   async #register(req: Request, res: Response, response = ""): Promise<void> {
@@ -80,13 +93,13 @@ export class DeviceBinding {
     const proof = readProof(response);
     const id = proof && tickets.sessionOf(proof.challenge, "register");
     if (!proof || id === undefined || !(await bindings.bind(id, proof.key))) return answer(res, 400);
-    emit("bind", () => ({ session: shortName(SESSION_PREFIX + id) }));
     const cookie = this.#send(req, res, id, proof.key);
-    answer(res, 200, instructions(id, this.#placeOf(req), cookie));
+    answer(res, 200, instructions(id, this.#placeOf(req, req.baseUrl), cookie));
   }
 
   async #refresh(req: Request, res: Response, id: string, response: string | undefined): Promise<void> {
     const { tickets, bindings } = this.#options;
+    if (!isHashedId(id)) return answer(res, 400);
     const bound = await bindings.find(id);
     if (!bound) return answer(res, 200, ending(id));
     const proof = response === undefined ? undefined : readProof(response, bound.key);
@@ -108,11 +121,10 @@ export class DeviceBinding {
   }
 
   /** Where the browser is to send its proofs: below the cookie's path, or where the sessions are mounted, if that is deeper. */
-  #placeOf(req: Request): string {
+  #placeOf(req: Request, mount: string): string {
     const cookiePath = this.#options.attributesOf(req).path.replace(/\/+$/, "");
-    const mount = req.baseUrl.replace(/\/+$/, "");
-    // The route's own request is mounted, too.
-    return `${mount.startsWith(cookiePath) ? mount : cookiePath}${this.#route}`;
+    const isDeeper = `${mount}/`.startsWith(`${cookiePath}/`);
+    return (isDeeper ? mount : cookiePath) + this.#route;
   }
 
   #warnOfPlain(): void {

@@ -21,6 +21,11 @@ export function broughtBy(headers: IncomingHttpHeaders): Brought {
   return { id: unquoted(headers["sec-secure-session-id"]), response: unquoted(headers["secure-session-response"]) };
 }
 
+/** Whether it can be one of ours: a SHA-256 in base64url. */
+export function isHashedId(id: string): boolean {
+  return /^[\w-]{43}$/.test(id);
+}
+
 export function registration(path: string, challenge: string): string {
   return `(ES256 RS256);path="${path}";challenge="${challenge}"`;
 }
@@ -50,6 +55,8 @@ export function ending(id: string): object {
 const CAPITAL = { lax: "Lax", strict: "Strict", none: "None" } as const;
 
 function unquoted(header: string | string[] | undefined): string | undefined {
-  const text = [header].flat()[0]?.trim();
-  return text?.replace(/^"(.*)"$/, "$1");
+  return [header]
+    .flat()[0]
+    ?.trim()
+    .replace(/^"(.*)"$/, "$1");
 }

@@ -44,30 +44,27 @@ export function thumbprint(key: DeviceKey): string {
 }
 
 /** The members of a JWK that make the key, whatever else came with them. */
-export function deviceKey(jwk: unknown): DeviceKey | undefined {
+function deviceKey(jwk: unknown): DeviceKey | undefined {
   const { kty, crv, x, y, n, e } = (jwk ?? {}) as Record<string, unknown>;
   if (kty === "EC" && crv === "P-256" && isText(x) && isText(y)) return { kty, crv, x, y };
   return kty === "RSA" && isText(n) && isText(e) ? { kty, n, e } : undefined;
 }
 
 function isSignedBy(key: DeviceKey, signed: string, signature: Buffer): boolean {
-  const publicKey = publicKeyOf(key);
-  if (!publicKey) return false;
-  const bytes = Buffer.from(signed);
-  return key.kty === "EC"
-    ? verify("sha256", bytes, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature)
-    : verify("sha256", bytes, publicKey, signature);
-}
-
-function publicKeyOf(key: DeviceKey): KeyObject | undefined {
   try {
-    const made = createPublicKey({ key, format: "jwk" });
-    const { modulusLength = RSA_BITS.least } = made.asymmetricKeyDetails ?? {};
-    return modulusLength >= RSA_BITS.least && modulusLength <= RSA_BITS.most ? made : undefined;
+    const publicKey = createPublicKey({ key, format: "jwk" });
+    const bytes = Buffer.from(signed);
+    if (key.kty === "EC") return verify("sha256", bytes, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature);
+    return isRightLength(publicKey) && verify("sha256", bytes, publicKey, signature);
   } catch {
     // A point that is not on the curve, say: no key, so no proof.
-    return undefined;
+    return false;
   }
+}
+
+function isRightLength({ asymmetricKeyDetails }: KeyObject): boolean {
+  const { modulusLength = 0 } = asymmetricKeyDetails ?? {};
+  return modulusLength >= RSA_BITS.least && modulusLength <= RSA_BITS.most;
 }
 
 function decode(part: string): Record<string, unknown> {

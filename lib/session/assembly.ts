@@ -2,6 +2,7 @@
 import type { CookieOptions } from "express-session";
 import type { Backend } from "../backends/backend.js";
 import { nextTick } from "../native.js";
+import { Bindings } from "./bindings.js";
 import { Endings } from "./endings.js";
 import { SessionEngine, type StoreEvent } from "./engine.js";
 import { Lifetime, type LifetimeOptions } from "./lifetime.js";
@@ -57,6 +58,7 @@ export function assemble(options: AssemblyOptions) {
   };
   const parts = { backend, operations, keys, lifetime, users: index, endings };
   const engine = new SessionEngine({ ...parts, maxSessionBytes, cookieMark, byRequest, notify, warn });
+  const bindings = new Bindings({ backend, operations, lifetime });
   const store: TokenStore = TokenStore.over({ engine, listing, cookie, byRequest, warn });
   const users = Users.over({
     index,
@@ -65,5 +67,5 @@ export function assemble(options: AssemblyOptions) {
     lifetime,
     handleOf: (session) => engine.known.handleOf(session),
   });
-  return { engine, store, users, listing, lifetime, operations, endings };
+  return { engine, bindings, store, users, listing, lifetime, operations, endings };
 }

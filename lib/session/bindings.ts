@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { type DeviceKey, thumbprint } from "../device/proof.js";
-import { SESSION_PREFIX } from "../session-id.js";
+import { emit } from "../events.js";
+import { SESSION_PREFIX, shortName } from "../session-id.js";
 import type { Lifetime } from "./lifetime.js";
 import type { Operations } from "./operations.js";
 import { type Bound, inspectHead, type RecordHead, withHead } from "./record.js";
@@ -59,7 +60,10 @@ export class Bindings {
           const next = { value, version: newVersion(), expires: stored.expires };
           const isWritten = await deadline.race(backend.write(storageKey, next, { version: stored.version }));
           shared.left = isWritten ? next : undefined;
-          if (isWritten) return true;
+          if (isWritten) {
+            emit("bind", () => ({ session: shortName(storageKey) }));
+            return true;
+          }
           await deadline.race(sleep(Math.random() * JITTER * tries));
         }
       }),

@@ -6,7 +6,6 @@ import type { Deadline } from "../deadline.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
-import { Bindings } from "./bindings.js";
 import type { Endings, EndReason } from "./endings.js";
 import { KnownSessions } from "./known.js";
 import type { Lifetime } from "./lifetime.js";
@@ -74,7 +73,6 @@ interface SaveRequest extends SignInChoice {
 export class SessionEngine {
   readonly known = new KnownSessions();
   readonly cookies: SentCookies;
-  readonly bindings: Bindings;
   readonly #options: EngineOptions;
   readonly #writer: SessionWriter;
   readonly #signing: Signing;
@@ -86,7 +84,6 @@ export class SessionEngine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.cookies = new SentCookies({ ...options, known: this.known });
-    this.bindings = new Bindings(options);
     this.#writer = new SessionWriter(options);
     this.#signing = new Signing({ ...options, writer: this.#writer });
     this.#loader = new SessionLoader(options);

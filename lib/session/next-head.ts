@@ -18,23 +18,23 @@ interface Before {
   readonly by: string;
 }
 
-/** Under another id it is to be bound anew. */
-function goingOn(head: RecordHead | undefined): RecordHead | undefined {
-  if (!head) return undefined;
-  const { bound: _, ...others } = head;
-  return others;
-}
-
 export function nextHead({ state, remembered, replaced }: Saved, before: Before, lifetime: Lifetime): RecordHead {
   const { snapshot, isOther, by } = before;
-  const head = goingOn(replaced?.continued?.head) ?? snapshot?.head ?? { created: lifetime.now };
-  const { end: _end, remembered: _remembered, signIn, ...others } = head;
+  const head = unbound(replaced?.continued?.head) ?? snapshot?.head ?? { created: lifetime.now };
+  const { end: _end, remembered: _remembered, signIn, bound, ...others } = head;
   if (replaced?.continued || (!isOther && snapshot))
     return withMaxAge(signIn ? { ...head, signIn: { ...signIn, by } } : head, state, snapshot);
   // Somebody else, or nobody: the absolute end counts from here.
   const life = remembered ? ({ remembered: true } as const) : {};
   const end = lifetime.absoluteEnd(life);
   const isNobodys = userOf(state.username) === undefined;
-  const rest = { ...others, ...life, ...(isNobodys && { created: lifetime.now }) };
+  const rest = { ...others, ...life, ...(isNobodys ? { created: lifetime.now } : bound && { bound }) };
   return withMaxAge(end === undefined ? rest : { ...rest, end }, state, snapshot);
+}
+
+/** A session that goes on under another id is bound anew. */
+function unbound(head: RecordHead | undefined): RecordHead | undefined {
+  if (!head) return undefined;
+  const { bound: _, ...others } = head;
+  return others;
 }

@@ -1,6 +1,7 @@
 /** The session of one request: what `req.session` has become by the answer is saved, ended or refused. */
 import type { Request, Response } from "express";
 import session, { type Session, type SessionData } from "express-session";
+import type { BindNew, DeviceBinding } from "../device/binding.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { storageKey } from "../session-id.js";
@@ -11,7 +12,6 @@ import type { SessionEngine } from "./engine.js";
 import type { Removals } from "./removals.js";
 import type { Serving } from "./serving.js";
 import { takenKeyIn } from "./snapshot.js";
-import type { SignIn } from "./users/user-record.js";
 import { unwatched, wasSessionRead } from "./watch.js";
 
 export type LiveSession = Session & SessionData;
@@ -24,7 +24,7 @@ export interface SharedParts {
   readonly caching: Caching;
   readonly warn: (message: string) => void;
   /** Where sign-ins are bound to devices. */
-  readonly device: { announce(req: Request, res: Response, sessionId: string): void } | undefined;
+  readonly device: DeviceBinding | undefined;
 }
 
 /**
@@ -42,8 +42,7 @@ export class RequestSession {
   readonly #moment: number;
   /** The session that the request has by load, sign-in or sign-out, whatever the handler put into `req.session`. */
   #latest: LiveSession;
-  /** Of the sign-in that the request came with. */
-  readonly #handleBefore: string | undefined;
+  readonly #bindNew: BindNew | undefined;
   /** What was ended by `req.session = null`, so that it is not ended again. */
   #endedId: string | undefined;
   /** The application knows already that it put something else there: its error page is no second mistake. */
@@ -64,7 +63,7 @@ export class RequestSession {
     this.#shared = shared;
     this.#moment = shared.removals.moment;
     this.#latest = req.session;
-    this.#handleBefore = shared.device && this.#signInOf(req.session)?.handle;
+    this.#bindNew = shared.device?.begin(req, res, shared.engine.known.snapshotOf(req.session)?.head);
   }
 
   /**
@@ -185,7 +184,7 @@ export class RequestSession {
     const isNew = current && current.id !== found.live && (this.#isExposed || isSaved);
     const isLetGo = isNothing(session) && found.live !== undefined && !this.#isEndGivenUp;
     const end = current && engine.cookies.endOf(current);
-    this.#bind(current);
+    if (isSaved) this.#bindNew?.(current.id, engine.known.snapshotOf(current)?.head);
     if (isNew) {
       cookie.send(req, res, { id: current.id, end }, { found, isSaved });
       this.#announcedId = current.id;
@@ -194,17 +193,6 @@ export class RequestSession {
       const isOld = current !== undefined && engine.cookies.isOld(current);
       cookie.tidy(req, res, found, { isRenewed: this.#isCookieRenewed, isOld, end });
     }
-  }
-
-  /** Who signed in with this request is to be bound to the device. */
-  #bind(current: LiveSession | undefined): void {
-    const signIn = this.#shared.device && current && this.#signInOf(current);
-    if (signIn && signIn.handle !== this.#handleBefore) this.#shared.device?.announce(this.#req, this.#res, current.id);
-  }
-
-  #signInOf(session: LiveSession): SignIn | undefined {
-    const { known } = this.#shared.engine;
-    return known.isStored(session) ? known.snapshotOf(session)?.head.signIn : undefined;
   }
 
   /** The settings of the cookie were changed since it was sent. */

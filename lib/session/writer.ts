@@ -157,7 +157,8 @@ function mergedWith(theirs: SessionRecord | undefined, { state, snapshot, head }
   if (!theirs) return { head, text: state.text };
   const text = merge(snapshot?.text ?? "{}", state.text, theirs.text);
   const { signIn, bound } = theirs.head;
-  if (state.username !== snapshot?.username) return { head: bound ? { ...head, bound } : head, text };
+  // A session that is nobody's any more is bound to nothing.
+  if (state.username !== snapshot?.username) return { head: bound && head.signIn ? { ...head, bound } : head, text };
   // By our key, as our check has written into the handle.
   const by = head.signIn?.by ?? signIn?.by;
   const kept = signIn && by ? { ...theirs.head, signIn: { ...signIn, by } } : theirs.head;

@@ -112,7 +112,16 @@ describe("the page of one's sessions", () => {
     jest.spyOn(demo.sessions.users, "list").mockImplementationOnce(async () => {
       const at = new Date(demo.now());
       return [
-        { id: "x", label: undefined, remembered: false, bound: false, createdAt: at, lastSeenAt: at, expiresAt: at, current: false },
+        {
+          id: "x",
+          label: undefined,
+          remembered: false,
+          bound: false,
+          createdAt: at,
+          lastSeenAt: at,
+          expiresAt: at,
+          current: false,
+        },
       ];
     });
     expect(sessionsOn(await laptop.get("/sessions"))[0]?.label).toBe("Unknown browser");
