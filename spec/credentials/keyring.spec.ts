@@ -15,6 +15,7 @@ const FROZEN = [
     master: "c66ca26cf9c2a36817971590f21c553847ec500b51ab8272ad6fdad977d1fd83",
     id: "6h3vaj62TVw",
     cookieSecret: "D9Xf5uEwZUfutonqZHYd8wm9KwLXce_eTpnFgarme0o",
+    deviceSecret: "tqQteGrHb21y8zOU5o73sAjiiIu4yKgGuTdGciZQ9SM",
   },
   {
     password: "Пароль 🔑 пароль",
@@ -22,6 +23,7 @@ const FROZEN = [
     master: "1c1969fda1cab21a0c72f136d0feaf687a5bab096724588daa3a7e561caa93e2",
     id: "mOvcBvPBh5E",
     cookieSecret: "mNqLbplRHwcyiIjrXBdiQg9n8SFcnXf80OUYBzFbYDI",
+    deviceSecret: "JA_Hwirzq49p9PPd_oiZ3rgYl_DI4op1JDDCp7yDA1E",
   },
 ];
 
@@ -32,12 +34,14 @@ test.each(FROZEN)("the keys of $password are frozen", async ({ password, salt, .
 
 test("keys that pass with the process are there at once, whole, and nobody else's", () => {
   const [one, other] = [makePassingKeyring(), makePassingKeyring()];
-  expect(one.current).toEqual({ id: expect.any(String), master: expect.any(Buffer), cookieSecret: expect.any(String) });
+  const text = expect.any(String);
+  expect(one.current).toEqual({ id: text, master: expect.any(Buffer), cookieSecret: text, deviceSecret: text });
   expect(one.current.master).toHaveLength(32);
   expect(one.find(one.current.id)).toBe(one.current);
-  expect({ ids: one.ids, secrets: one.cookieSecrets }).toEqual({
+  expect({ ids: one.ids, secrets: one.cookieSecrets, device: one.deviceSecrets }).toEqual({
     ids: [one.current.id],
     secrets: [one.current.cookieSecret],
+    device: [one.current.deviceSecret],
   });
   expect(other.find(one.current.id)).toBeUndefined();
   expect(other.current.cookieSecret).not.toBe(one.current.cookieSecret);
@@ -45,13 +49,17 @@ test("keys that pass with the process are there at once, whole, and nobody else'
 
 describe("a list of passwords", () => {
   test("seals and signs with the first, and knows the keys of all", async () => {
-    const { current, find, cookieSecrets } = await makeKeyring(["the newest one", "an older one"], "salt");
+    const { current, find, cookieSecrets, deviceSecrets } = await makeKeyring(
+      ["the newest one", "an older one"],
+      "salt",
+    );
     const { current: newest } = await makeKeyring(["the newest one"], "salt");
     const { current: older } = await makeKeyring(["an older one"], "salt");
     expect(current).toEqual(newest);
     expect(find(newest.id)).toEqual(newest);
     expect(find(older.id)).toEqual(older);
     expect(cookieSecrets).toEqual([newest.cookieSecret, older.cookieSecret]);
+    expect(deviceSecrets).toEqual([newest.deviceSecret, older.deviceSecret]);
   });
 
   test("has no key for an unknown id, or for a name that every object has", async () => {
