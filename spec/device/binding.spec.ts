@@ -119,18 +119,33 @@ onEveryBackend(
       const signedIn = await ada.post("/sign-in", { username: "ada", password: "p" });
       gate = new Gate();
       const names = Array.from({ length: 30 }, (_, index) => `of tab ${index}`);
-      const slow = names.map((name) => ada.post("/slow", { [name]: true }));
-      await gate.arrived(30);
-      const registering = ada.register(registrationIn(signedIn));
+      const slow = names.map((name, index) => ada.post(index < 15 ? "/slow" : "/set", { [name]: true }));
+      await gate.arrived(15);
+      expect(await statusOf(ada.register(registrationIn(signedIn)))).toBe(200);
       gate.open();
       expect((await Promise.all(slow)).map(({ status }) => status)).toEqual(names.map(() => 204));
-      expect(await statusOf(registering)).toBe(200);
       clock.forward(GRACE);
       const kept = valuesOf(await ada.get("/session"));
       expect(kept).toEqual({ username: "ada", ...Object.fromEntries(names.map((name) => [name, true])) });
       expect(await listed(app)).toEqual([true]);
       ada.cookies.delete(BOUND);
       expect(await statusOf(ada.get("/session"))).toBe(401);
+    });
+
+    test("what another server saves while it is bound is kept", async () => {
+      const other = await start({ ...place, path: app.path });
+      const ada = new HandBrowser(app);
+      const signedIn = await ada.post("/sign-in", { username: "ada", password: "p" });
+      const elsewhere = new HandBrowser(other);
+      elsewhere.cookies.set("token", ada.cookies.get("token") ?? "");
+      const { write } = prototype;
+      jest.spyOn(prototype, "write").mockImplementationOnce(async function (this: typeof prototype, ...args) {
+        await elsewhere.post("/set", { theme: "dark" });
+        return write.apply(this, args);
+      });
+      expect(await statusOf(ada.register(registrationIn(signedIn)))).toBe(200);
+      expect(valuesOf(await ada.get("/session"))).toEqual({ username: "ada", theme: "dark" });
+      expect(await listed(app)).toEqual([true]);
     });
 
     test("what was loaded before the binding is saved without the new cookie for 30 s, on servers a second apart", async () => {
@@ -235,6 +250,13 @@ onEveryBackend(
       await expectEnded(ada);
     });
 
+    test("over by newer settings, its binding ends", async () => {
+      const ada = await bind(app);
+      ada.useServer(await start({ ...place, path: app.path, absolute_timeout: 10 }));
+      await expectEnded(ada);
+      expect(valuesOf(await ada.get("/session"))).toEqual({});
+    });
+
     test("signed out before it registers, it is not bound, and does not come back", async () => {
       const ada = new HandBrowser(app);
       const registration = registrationIn(await ada.post("/sign-in", { username: "ada", password: "p" }));
@@ -250,6 +272,16 @@ onEveryBackend(
       const changed = await ada.post("/set", { username: "grace" });
       expect(changed.headers).not.toHaveProperty("secure-session-registration");
       expect(await listed(app, "grace")).toEqual([true]);
+      // The same, by a request that knows nothing of the binding.
+      const eve = new HandBrowser(app);
+      const signedIn = await eve.post("/set", { username: "eve" });
+      gate = new Gate();
+      const slow = eve.post("/slow", { username: "linus" });
+      await gate.arrived();
+      expect(await statusOf(eve.register(registrationIn(signedIn)))).toBe(200);
+      gate.open();
+      expect(await statusOf(slow)).toBe(204);
+      expect(await listed(app, "linus")).toEqual([true]);
       expect(await statusOf(later(ada))).toBe(200);
       expect(await statusOf(ada.post("/leave-in-place"))).toBe(204);
       await expectEnded(ada);
