@@ -16,6 +16,9 @@ export interface Proof {
 /** In characters. With an RSA key of 4096 bits it has about 2,200. */
 const LONGEST = 8192;
 
+/** Node would pass over other characters between these. */
+const JWT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
+
 /** Of an RSA key, in bits: NIST SP 800-131A asks for 2048; longer ones than 4096 would cost too much to verify. */
 const RSA_BITS = { least: 2048, most: 4096 };
 
@@ -26,10 +29,10 @@ const RSA_BITS = { least: 2048, most: 4096 };
  * @param known the key that it has to be signed with. Missing: the one that it brings, as at the registration.
  */
 export function readProof(text: string, known?: DeviceKey): Proof | undefined {
-  const [head = "", claims = "", signature = "", ...others] = text.length > LONGEST ? [] : text.split(".");
+  const [, head = "", claims = "", signature = ""] = (text.length <= LONGEST && JWT.exec(text)) || [];
   const { alg, typ, jwk } = decode(head);
   const { jti } = decode(claims);
-  if (others.length > 0 || signature === "" || typ !== "dbsc+jwt" || typeof jti !== "string") return undefined;
+  if (typ !== "dbsc+jwt" || typeof jti !== "string") return undefined;
   const key = known ?? deviceKey(jwk);
   if (!key || alg !== (key.kty === "EC" ? "ES256" : "RS256")) return undefined;
   const isSigned = isSignedBy(key, `${head}.${claims}`, Buffer.from(signature, "base64url"));
