@@ -1,0 +1,283 @@
+/** Device Bound Session Credentials in a real Chromium, with keys in software, over TLS. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import type { Express, RequestHandler } from "express";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Tokenizer } from "../../lib/tokenizer.js";
+import { type App, Clock, MINUTE, startApp, temporaryFolder } from "../support/app.js";
+import { withChromium } from "../support/browser.js";
+import { ask, BOUND, certificate, overTls } from "../support/device.js";
+import { Gate } from "../support/gate.js";
+
+const ROUTE = "/device-bound/token";
+
+const LAUNCH = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    ...["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"],
+    "--enable-features=DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
+    // For the rest, any mistake with the certificate would switch it off without a word.
+    `--ignore-certificate-errors-spki-list=${certificate.spkiHash}`,
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
+  ],
+};
+
+/** A request that reached the application, and what it was answered. */
+interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly cookies: readonly string[];
+}
+
+let clock: Clock;
+let app: App;
+/** Holds handlers, and requests for our route. */
+let gate: Gate | undefined;
+let routeGate: Gate | undefined;
+let seen: Seen[];
+let heard: (() => void)[];
+
+function recordAll(express: Express): void {
+  express.use((req, res, next) => {
+    res.on("finish", () => {
+      const cookies = (req.headers.cookie ?? "").split("; ").map((pair) => pair.split("=")[0] ?? "");
+      seen.push({ method: req.method, path: req.path, status: res.statusCode, cookies });
+      for (const tell of heard) tell();
+    });
+    const held = req.path === ROUTE ? routeGate?.pass() : undefined;
+    if (held) held.then(() => next(), next);
+    else next();
+  });
+}
+
+function addRoutes(express: Express, sessions: Tokenizer): void {
+  const enter: RequestHandler = (req, res, next) => {
+    req.signIn({ username: "ada", password: "p" }, { remember: true }).then(() => res.redirect(303, "/page"), next);
+  };
+  express.get("/callback", enter);
+  express.post("/callback", enter);
+  express.get("/page", (req, res) => void res.type("html").send(`<title>${req.session.username ?? "nobody"}</title>`));
+  express.get("/elsewhere", (req, res) => {
+    const to = `https://shop.example:${app.port}`;
+    if (req.query.how === "redirect") return res.redirect(303, `${to}/callback`);
+    const links = `<a id=link href="${to}/page">link</a> <a id=redirect href="?how=redirect">redirect</a>`;
+    res.type("html").send(`${links}<form method=post action="${to}/callback"><button id=form>form</button></form>`);
+  });
+  express.post("/end-others", (req, res, next) => {
+    sessions.users.revoke("ada", { except: req }).then(() => res.sendStatus(204), next);
+  });
+  express.post("/slow", async (req, res) => {
+    await gate?.pass();
+    Object.assign(req.session, req.body);
+    res.sendStatus(204);
+  });
+}
+
+async function start(): Promise<App> {
+  return startApp({
+    settings: { remember: {}, cookie: { device_bound: true } },
+    ...{ clock, serve: overTls, before: recordAll, routes: addRoutes },
+  });
+}
+
+const ours = (path: string) => `https://shop.example:${app.port}${path}`;
+const elsewhere = () => `https://idp.example:${app.port}/elsewhere`;
+const namesOf = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => `of request ${from + at}`);
+const routeAnswers = () => seen.filter(({ path }) => path === ROUTE).map(({ status }) => status);
+
+/** Once the application answered something of which that is true. */
+async function until(isThere: () => boolean): Promise<void> {
+  while (!isThere()) await new Promise<void>((resolve) => heard.push(resolve));
+}
+
+const registered = () => until(() => routeAnswers().includes(200));
+
+/** From a page of another site. */
+async function arriveBy(page: Page, how: string): Promise<void> {
+  await page.goto(elsewhere());
+  await page.click(`#${how}`);
+}
+
+/** From any page of ours. */
+const post = (page: Page, path: string, body: object = {}) => {
+  return page.evaluate(
+    async ([path, body]) => {
+      const headers = { "content-type": "application/json" };
+      return (await fetch(path, { method: "POST", headers, body })).status;
+    },
+    [path, JSON.stringify(body)] as const,
+  );
+};
+
+const statusOf = (page: Page, path = "/session") => page.evaluate(async (path) => (await fetch(path)).status, path);
+
+/** Its time is up, for the browser and the server. */
+async function endShortCookie(page: Page): Promise<void> {
+  clock.forward(11 * MINUTE);
+  const devTools = await page.context().newCDPSession(page);
+  await devTools.send("Network.deleteCookies", { name: BOUND, url: ours("/") });
+  await devTools.detach();
+  seen.length = 0;
+}
+
+async function cookiesOf(context: BrowserContext): Promise<Map<string, string>> {
+  return new Map((await context.cookies(ours("/"))).map(({ name, value }) => [name, `${name}=${value}`]));
+}
+
+withChromium("in Chromium", () => {
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+
+  beforeAll(async () => {
+    browser = await chromium.launch(LAUNCH);
+  });
+  afterAll(() => browser.close());
+
+  beforeEach(async () => {
+    [clock, seen, heard, gate, routeGate] = [new Clock(), [], [], undefined, undefined];
+    app = await start();
+    context = await browser.newContext();
+    page = await context.newPage();
+  });
+
+  async function signIn(on = page): Promise<void> {
+    seen.length = 0;
+    await on.goto(ours("/callback"));
+    await registered();
+  }
+
+  const listed = async () => (await app.sessions.users.list("ada")).map(({ bound }) => bound);
+
+  test("a sign-in is bound, the cookie is refreshed, and a copy of the session's cookie opens nothing", async () => {
+    await signIn();
+    expect((await app.sessions.users.list("ada")).map(({ bound }) => bound)).toEqual([true]);
+    expect([...(await cookiesOf(context)).keys()].sort()).toEqual(["token", BOUND]);
+    await endShortCookie(page);
+    const stolen = (await cookiesOf(context)).get("token") ?? "";
+    expect((await ask(app.port, "/session", { headers: { cookie: stolen } })).status).toBe(401);
+    seen.length = 0;
+    expect(await statusOf(page)).toBe(200);
+    expect(routeAnswers()).toEqual([403, 200]);
+    await page.reload();
+    expect(await page.title()).toBe("ada");
+    expect(routeAnswers()).toEqual([403, 200]);
+  });
+
+  test.each(["redirect", "form"])(
+    "a sign-in by another site's %s is bound, though the registration comes without the cookie",
+    async (how) => {
+      await arriveBy(page, how);
+      await registered();
+      await page.waitForURL("**/page");
+      expect(await listed()).toEqual([true]);
+      expect(seen.find(({ path }) => path === ROUTE)?.cookies).not.toContain("token");
+      await endShortCookie(page);
+      expect(await statusOf(page)).toBe(200);
+      expect(routeAnswers()).toEqual([403, 200]);
+    },
+  );
+
+  test("a link on another site leads to a session whose short-lived cookie is over: it is refreshed", async () => {
+    await signIn();
+    await endShortCookie(page);
+    await arriveBy(page, "link");
+    await page.waitForURL("**/page");
+    expect(await page.title()).toBe("ada");
+    expect(routeAnswers()).toEqual([403, 200]);
+    expect(seen.find(({ path }) => path === ROUTE)?.cookies).not.toContain("token");
+  });
+
+  test("30 requests while it is bound: none is refused, all is kept", async () => {
+    await page.goto(ours("/page"));
+    [gate, routeGate] = [new Gate(), new Gate()];
+    expect(await post(page, "/sign-in", { username: "ada", password: "p" })).toBe(204);
+    await routeGate.arrived();
+    // As many as leave the browser a connection for the registration: they are loaded before it.
+    const [before, during] = [namesOf(0, 4), namesOf(4, 30)];
+    const slow = before.map((name) => post(page, "/slow", { [name]: true }));
+    await gate.arrived(before.length);
+    const others = during.map((name) => post(page, "/set", { [name]: true }));
+    routeGate.open();
+    await registered();
+    gate.open();
+    expect(await Promise.all([...slow, ...others])).toEqual([...before, ...during].map(() => 204));
+    clock.forward(MINUTE);
+    const { values } = JSON.parse(await page.evaluate(async () => (await fetch("/session")).text()));
+    expect(Object.keys(values).sort()).toEqual(["username", ...before, ...during].sort());
+    expect(await listed()).toEqual([true]);
+  });
+
+  test("20 requests when the short-lived cookie is over: one refresh, and all are served", async () => {
+    await signIn();
+    await endShortCookie(page);
+    const statuses = await page.evaluate(async () => {
+      return Promise.all(Array.from({ length: 20 }, async (_, at) => (await fetch(`/session?${at}`)).status));
+    });
+    expect(statuses).toEqual(Array(20).fill(200));
+    expect(routeAnswers()).toEqual([403, 200]);
+  });
+
+  test("a form's post that comes when it is over keeps its body", async () => {
+    await signIn();
+    await endShortCookie(page);
+    expect(await post(page, "/set", { theme: "dark" })).toBe(204);
+    expect(await page.evaluate(async () => (await fetch("/session")).text())).toContain('"theme":"dark"');
+  });
+
+  test("signed out, its binding ends; signed in again, it is bound again", async () => {
+    await signIn();
+    expect(await post(page, "/sign-out")).toBe(204);
+    await endShortCookie(page);
+    expect(await statusOf(page)).toBe(200);
+    expect(routeAnswers()).toEqual([200]);
+    seen.length = 0;
+    expect(await statusOf(page)).toBe(200);
+    expect(routeAnswers()).toEqual([]);
+    await signIn();
+    await endShortCookie(page);
+    expect(await statusOf(page)).toBe(200);
+    expect(routeAnswers()).toEqual([403, 200]);
+    expect(await listed()).toEqual([true]);
+  });
+
+  test("ended from a second browser, its binding ends", async () => {
+    await signIn();
+    const second = await browser.newContext();
+    const other = await second.newPage();
+    await signIn(other);
+    expect(await post(other, "/end-others")).toBe(204);
+    await endShortCookie(page);
+    await page.goto(ours("/page"));
+    expect(await page.title()).toBe("nobody");
+    expect(routeAnswers()).toEqual([200]);
+    await endShortCookie(other);
+    await other.reload();
+    expect(await other.title()).toBe("ada");
+    await second.close();
+  });
+});
+
+withChromium("in Chromium, closed and started again with the same profile", () => {
+  test("a remembered session is proven with the same key", async () => {
+    [clock, seen, heard, gate, routeGate] = [new Clock(), [], [], undefined, undefined];
+    app = await start();
+    const profile = temporaryFolder();
+    const before = await chromium.launchPersistentContext(profile, LAUNCH);
+    const page = await before.newPage();
+    await page.goto(ours("/callback"));
+    await registered();
+    await endShortCookie(page);
+    expect(await statusOf(page)).toBe(200);
+    expect(routeAnswers()).toEqual([403, 200]);
+    await before.close();
+    const after = await chromium.launchPersistentContext(profile, LAUNCH);
+    const later = await after.newPage();
+    await later.goto(elsewhere());
+    await endShortCookie(later);
+    await later.goto(ours("/page"));
+    expect(await later.title()).toBe("ada");
+    expect(routeAnswers()).toEqual([403, 200]);
+    await after.close();
+  });
+});
