@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import type { Express, RequestHandler } from "express";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { SettingsInput } from "../../lib/settings/settings.js";
 import type { Tokenizer } from "../../lib/tokenizer.js";
 import { type App, Clock, MINUTE, startApp, temporaryFolder } from "../support/app.js";
 import { withChromium } from "../support/browser.js";
@@ -20,6 +21,8 @@ const LAUNCH = {
     "--host-resolver-rules=MAP *.example 127.0.0.1",
   ],
 };
+
+type CookieInput = NonNullable<SettingsInput["tokenizer"]["cookie"]>;
 
 /** A request that reached the application, and what it was answered. */
 interface Seen {
@@ -63,6 +66,9 @@ function addRoutes(express: Express, sessions: Tokenizer): void {
     const links = `<a id=link href="${to}/page">link</a> <a id=redirect href="?how=redirect">redirect</a>`;
     res.type("html").send(`${links}<form method=post action="${to}/callback"><button id=form>form</button></form>`);
   });
+  express.post("/confirm", (req, res, next) => {
+    req.confirmSignIn().then(() => res.sendStatus(204), next);
+  });
   express.post("/end-others", (req, res, next) => {
     sessions.users.revoke("ada", { except: req }).then(() => res.sendStatus(204), next);
   });
@@ -73,9 +79,9 @@ function addRoutes(express: Express, sessions: Tokenizer): void {
   });
 }
 
-async function start(): Promise<App> {
+async function start(cookie: CookieInput = {}): Promise<App> {
   return startApp({
-    settings: { remember: {}, cookie: { device_bound: true } },
+    settings: { remember: {}, cookie: { device_bound: true, ...cookie } },
     ...{ clock, serve: overTls, before: recordAll, routes: addRoutes },
   });
 }
@@ -112,10 +118,10 @@ const post = (page: Page, path: string, body: object = {}) => {
 const statusOf = (page: Page, path = "/session") => page.evaluate(async (path) => (await fetch(path)).status, path);
 
 /** Its time is up, for the browser and the server. */
-async function endShortCookie(page: Page): Promise<void> {
+async function endShortCookie(page: Page, name = BOUND): Promise<void> {
   clock.forward(11 * MINUTE);
   const devTools = await page.context().newCDPSession(page);
-  await devTools.send("Network.deleteCookies", { name: BOUND, url: ours("/") });
+  await devTools.send("Network.deleteCookies", { name, url: ours("/") });
   await devTools.detach();
   seen.length = 0;
 }
@@ -239,6 +245,36 @@ withChromium("in Chromium", () => {
     expect(await statusOf(page)).toBe(200);
     expect(routeAnswers()).toEqual([403, 200]);
     expect(await listed()).toEqual([true]);
+  });
+
+  test("confirmed, it goes on under a new id, which is bound anew", async () => {
+    await signIn();
+    seen.length = 0;
+    expect(await post(page, "/confirm")).toBe(204);
+    await registered();
+    expect(await listed()).toEqual([true]);
+    await endShortCookie(page);
+    await page.goto(ours("/page"));
+    expect(await page.title()).toBe("ada");
+    // Beside the new one's 403 and 200, the old one's 200 for its end, if the browser asked for that first.
+    expect(routeAnswers()).toContain(403);
+    expect(await statusOf(page)).toBe(200);
+  });
+
+  test.each<[string, CookieInput]>([
+    ["is strict", { same_site: "strict" }],
+    ["goes to all sites", { same_site: "none", secure: true }],
+    ["has a prefix", { name: "__Host-token" }],
+  ])("a cookie that %s is what the browser was told: it refreshes once", async (_, cookie) => {
+    await app.close();
+    app = await start(cookie);
+    const name = cookie.name ?? "token";
+    await page.goto(ours("/page"));
+    await post(page, "/sign-in", { username: "ada", password: "p" });
+    await until(() => seen.some(({ path, status }) => path === `/device-bound/${name}` && status === 200));
+    await endShortCookie(page, `${name}-bound`);
+    for (const _ of "123") expect(await statusOf(page)).toBe(200);
+    expect(seen.filter(({ path }) => path !== "/session").map(({ status }) => status)).toEqual([403, 200]);
   });
 
   test("ended from a second browser, its binding ends", async () => {
