@@ -54,7 +54,7 @@ export interface TokenizerEvents {
    */
   revoke: { readonly user: string | undefined; readonly count: number };
   /**
-   * A session could not be loaded or saved. Its request was refused with `next(error)`, unless an error page was answering
+   * A session could not be loaded, proven or saved. Its request was refused with `next(error)`, unless an error page was answering
    * it already. `code` is that of the error; `undefined` when it is no `TokenizerError`.
    */
   refuse: { readonly code: TokenizerErrorCode | undefined };

@@ -26,6 +26,8 @@ const EVENTS = [
   "touch",
   "sign-in",
   "sign-out",
+  "bind",
+  "unproven",
   "revoke",
   "refuse",
 ] as const satisfies ReadonlyArray<keyof TokenizerEvents>;

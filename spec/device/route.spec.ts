@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { connect } from "node:tls";
 import { describe, expect, test } from "@jest/globals";
-import type { Express, Request, Response } from "express";
+import type { ErrorRequestHandler, Express, Request, Response } from "express";
 import fc from "fast-check";
 import { storageKey } from "../../lib/session-id.js";
 import { tokenizer } from "../../lib/tokenizer.js";
@@ -171,13 +171,16 @@ describe("what an application does with SESSION_UNPROVEN", () => {
   async function startRefusing() {
     const app = await start({
       routes(express) {
-        express.use((error: { code?: string }, req: Request, res: Response, next: (error?: unknown) => void) => {
-          if (error.code !== "SESSION_UNPROVEN") return next(error);
-          const { username, ended = true } = { ...req.session, ended: req.sessionEnded };
-          if (req.path === "/enter") req.signIn(ADA).then(() => res.sendStatus(204), next);
-          else if (req.path === "/forget") req.signOut().then(() => res.status(401).json({ username, ended }), next);
-          else next(error);
+        express.use((error: unknown, req: Request, res: Response, next: (error?: unknown) => void) => {
+          if (req.path !== "/enter") return next(error);
+          req.signIn(ADA).then(() => res.sendStatus(204), next);
         });
+        // As docs/device-bound.md has it.
+        express.use(((error, req, res, next) => {
+          const isPage = req.get("sec-fetch-mode") === "navigate";
+          if (error.code !== "SESSION_UNPROVEN" || !isPage) return next(error);
+          req.signOut().then(() => res.status(401).send('<a href="/sign-in">Please sign in again.</a>'), next);
+        }) satisfies ErrorRequestHandler);
       },
     });
     const ada = new HandBrowser(app);
@@ -201,8 +204,10 @@ describe("what an application does with SESSION_UNPROVEN", () => {
     const { app, ada } = await startRefusing();
     const thief = new HandBrowser(app);
     thief.cookies.set("token", ada.cookies.get("token") ?? "");
-    const answer = await thief.post("/forget");
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([401, { ended: false }]);
+    expect(await statusOf(thief.get("/session"))).toBe(401);
+    expect(thief.cookies.has("token")).toBe(true);
+    const answer = await thief.get("/session", { "sec-fetch-mode": "navigate" });
+    expect([answer.status, answer.text]).toEqual([401, expect.stringContaining("sign in again")]);
     expect(thief.cookies.has("token")).toBe(false);
     expect(await statusOf(thief.get("/session"))).toBe(200);
     expect(await statusOf(ada.refresh())).toBe(200);
