@@ -166,6 +166,12 @@ test("without the setting there is no route, no header and no check", async () =
   expect((await ada.post("/sign-in", ADA)).headers).not.toHaveProperty("secure-session-registration");
 });
 
+test("a domain from the function cookie is refused, as in the settings", async () => {
+  const app = await start({ cookie: () => ({ domain: "example.com" }) });
+  const answer = await ask(app.port, "/session");
+  expect([answer.status, JSON.parse(answer.text).code]).toEqual([500, "SETTINGS_INVALID"]);
+});
+
 describe("what an application does with SESSION_UNPROVEN", () => {
   /** A browser that lost its key, on a page of the application. */
   async function startRefusing() {

@@ -114,6 +114,7 @@ test.each<[string, unknown, RegExp]>([
   ["another value", { same_site: "Lax" }, /tokenizer\.cookie\.same_site: found the text "Lax"; allowed: lax/],
   ["a name", { name: "other" }, /cookie\.name: there is no such setting for one request: it belongs in the settings$/],
   ["a secret", { secret: "x".repeat(20) }, /tokenizer\.cookie\.secret: there is no such setting/],
+  ["a binding", { device_bound: true }, /tokenizer\.cookie\.device_bound: there is no such setting/],
   ["express-session's key", { sameSite: "none" }, /tokenizer\.cookie\.sameSite: .*did you mean same_site/],
   ["what does not go together", { partitioned: true }, /tokenizer\.cookie\.partitioned: .*same_site: none/],
   [

@@ -613,6 +613,14 @@ describe("keys that must stand together, or must not", () => {
     ],
     ["a certificate without its key", redis({ ssl: true, cert: "pem" }), "options.key", "is missing; give both"],
     ["a key without its certificate", redis({ ssl: true, key: "pem" }), "options.cert", "is missing; give both"],
+    ...[{ secure: false }, { domain: "example.com" }, { partitioned: true, same_site: "none" }].map(
+      (beside): [string, object, string, string] => [
+        `device_bound beside ${Object.keys(beside)[0]}`,
+        { cookie: { device_bound: true, ...beside } },
+        "cookie.device_bound",
+        "binds the cookie of one host, over TLS",
+      ],
+    ),
     [
       "same_site none, not secure",
       { cookie: { same_site: "none", secure: false } },
