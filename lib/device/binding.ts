@@ -14,7 +14,7 @@ import {
   isHashedId,
   registration,
 } from "./messages.js";
-import { type DeviceKey, readProof, thumbprint } from "./proof.js";
+import { type DeviceKey, nameOf, readProof } from "./proof.js";
 import { COOKIE_LIFE, type DeviceTickets, GRACE } from "./tickets.js";
 
 /** Where bindings are kept, under the hashed session ids. */
@@ -70,8 +70,8 @@ export class DeviceBinding {
     // Requests that were under way when the session was bound have no such cookie.
     if (!bound || now() < bound.since + GRACE) return true;
     const id = idOf(sessionId);
-    const print = thumbprint(bound.key);
-    if (cookiesOf(req, this.#cookieName).some((value) => tickets.isCookie(value, id, print))) return true;
+    const key = nameOf(bound.key);
+    if (cookiesOf(req, this.#cookieName).some((value) => tickets.isCookie(value, id, key))) return true;
     emit("unproven", () => ({ session: shortName(storageKey(sessionId)) }));
     return false;
   }
@@ -115,7 +115,7 @@ export class DeviceBinding {
 
   #send(req: Request, res: Response, id: string, key: DeviceKey): BoundCookie {
     const { path, same_site: sameSite } = this.#options.attributesOf(req);
-    const value = this.#options.tickets.cookie(id, thumbprint(key));
+    const value = this.#options.tickets.cookie(id, nameOf(key));
     res.cookie(this.#cookieName, value, { httpOnly: true, secure: true, sameSite, path, maxAge: COOKIE_LIFE });
     return { name: this.#cookieName, path, sameSite };
   }

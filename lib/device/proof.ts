@@ -1,5 +1,5 @@
 /** A device's proof that it has its key: the JWT that browsers make for Device Bound Session Credentials. */
-import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
 
 /** The public half of a device's key, with nothing else in it: ES256 or RS256, as a JWK (RFC 7517). */
 export type DeviceKey =
@@ -39,18 +39,16 @@ export function readProof(text: string, known?: DeviceKey): Proof | undefined {
   return isSigned ? { challenge: jti, key } : undefined;
 }
 
-/** Names a key (RFC 7638). */
-export function thumbprint(key: DeviceKey): string {
-  const { kty } = key;
-  const members = kty === "EC" ? { crv: key.crv, kty, x: key.x, y: key.y } : { e: key.e, kty, n: key.n };
-  return hash("sha256", JSON.stringify(members), "base64url");
+/** Names a key, by all of it: hashed it would be shorter, and cost each request more. */
+export function nameOf(key: DeviceKey): string {
+  return key.kty === "EC" ? `EC.${key.x}.${key.y}` : `RSA.${key.n}.${key.e}`;
 }
 
 /** The members of a JWK that make the key, whatever else came with them. */
 function deviceKey(jwk: unknown): DeviceKey | undefined {
   const { kty, crv, x, y, n, e } = (jwk ?? {}) as Record<string, unknown>;
-  if (kty === "EC" && crv === "P-256" && isText(x) && isText(y)) return { kty, crv, x, y };
-  return kty === "RSA" && isText(n) && isText(e) ? { kty, n, e } : undefined;
+  if (kty === "EC" && crv === "P-256" && isNumber(x) && isNumber(y)) return { kty, crv, x, y };
+  return kty === "RSA" && isNumber(n) && isNumber(e) ? { kty, n, e } : undefined;
 }
 
 function isSignedBy(key: DeviceKey, signed: string, signature: Buffer): boolean {
@@ -79,6 +77,6 @@ function decode(part: string): Record<string, unknown> {
   }
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
+function isNumber(value: unknown): value is string {
+  return typeof value === "string" && /^[\w-]+$/.test(value);
 }

@@ -1,5 +1,5 @@
 /** What the server signs for a device and keeps nowhere: challenges, and the short-lived cookie. Good on every server. */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** What a challenge is for. */
 export type Purpose = "register" | "refresh";
@@ -26,11 +26,15 @@ export interface TicketOptions {
 }
 
 export class DeviceTickets {
-  readonly #secrets: readonly [string, ...string[]];
+  readonly #current: KeyObject;
+  readonly #all: readonly KeyObject[];
   readonly #now: () => number;
 
   constructor({ secrets, now }: TicketOptions) {
-    this.#secrets = secrets;
+    // Made once: of a text each HMAC would make one.
+    const [current, ...older] = secrets;
+    this.#current = keyOf(current);
+    this.#all = [this.#current, ...older.map(keyOf)];
     this.#now = now;
   }
 
@@ -46,7 +50,7 @@ export class DeviceTickets {
     return Number(expires) > this.#now() ? id : undefined;
   }
 
-  /** @param key the thumbprint of the device's key */
+  /** @param key the name of the device's key */
   cookie(id: string, key: string): string {
     return this.#signed(ofCookie(id, key), String(this.#now() + COOKIE_LIFE));
   }
@@ -57,13 +61,13 @@ export class DeviceTickets {
   }
 
   #signed(purpose: string, text: string): string {
-    return `${text}.${mac(this.#secrets[0], purpose, text)}`;
+    return `${text}.${mac(this.#current, purpose, text)}`;
   }
 
   #opened(purpose: string, signed: string): string | undefined {
     const at = signed.lastIndexOf(".");
     const [text, found] = [signed.slice(0, Math.max(at, 0)), Buffer.from(signed.slice(at + 1))];
-    const isOurs = this.#secrets.some((secret) => {
+    const isOurs = this.#all.some((secret) => {
       const made = Buffer.from(mac(secret, purpose, text));
       return made.length === found.length && timingSafeEqual(made, found);
     });
@@ -75,6 +79,10 @@ function ofCookie(id: string, key: string): string {
   return `cookie ${id} ${key}`;
 }
 
-function mac(secret: string, purpose: string, text: string): string {
+function keyOf(secret: string): KeyObject {
+  return createSecretKey(Buffer.from(secret));
+}
+
+function mac(secret: KeyObject, purpose: string, text: string): string {
   return createHmac("sha256", secret).update(`${purpose}\n${text}`).digest("base64url");
 }

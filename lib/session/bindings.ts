@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
-import { type DeviceKey, thumbprint } from "../device/proof.js";
+import { type DeviceKey, nameOf } from "../device/proof.js";
 import { emit } from "../events.js";
 import { SESSION_PREFIX, shortName } from "../session-id.js";
 import type { Lifetime } from "./lifetime.js";
@@ -55,7 +55,7 @@ export class Bindings {
           const found = await this.#signedIn(id, deadline);
           if (!found) return false;
           const { stored, head } = found;
-          if (head.bound) return thumbprint(head.bound.key) === thumbprint(key);
+          if (head.bound) return nameOf(head.bound.key) === nameOf(key);
           const value = withHead(stored.value, { ...head, bound: { key, since: lifetime.now } });
           const next = { value, version: newVersion(), expires: stored.expires };
           const isWritten = await deadline.race(backend.write(storageKey, next, { version: stored.version }));
