@@ -24,6 +24,7 @@ interface Listed {
   /** Known only where one user's sessions are listed. */
   readonly label?: string | undefined;
   readonly remembered: boolean;
+  readonly bound: boolean;
   readonly createdAt: Date;
   readonly lastSeenAt: Date;
   readonly expiresAt: Date;

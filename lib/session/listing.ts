@@ -31,6 +31,7 @@ export interface SessionSummary extends SessionTimes {
   readonly handle: string | undefined;
   readonly user: string | undefined;
   readonly remembered: boolean;
+  readonly bound: boolean;
 }
 
 export interface ListingOptions {
@@ -82,6 +83,7 @@ export class SessionListing {
         handle: head.signIn && listedIdOf(head.signIn),
         user: head.signIn?.user,
         remembered: head.remembered === true,
+        bound: head.bound !== undefined,
         ...this.#options.lifetime.timesOf(head, expires),
       };
     }
