@@ -4,6 +4,7 @@ import { join } from "node:path";
 import express, { type Express, type RequestHandler } from "express";
 import type { tokenizer } from "express-tokenizer";
 import helmet from "helmet";
+import { copiedCookie } from "./copied-cookie.js";
 import { crossSite, failures, type Log, notFound } from "./failures.js";
 import { notesRoutes } from "./notes.js";
 import { notesClient } from "./notes-client.js";
@@ -44,16 +45,19 @@ export function createApp({ sessions, upstream, tryout, log = console.error, now
   app.use(securityHeaders());
   app.use(express.static(join(ROOT, "demo-app", "public"), { index: false, maxAge: "1h" }));
   app.use(neverCached);
-  app.use(sameOriginOnly(crossSite));
-  if (tryout !== undefined) app.use("/promises", trialRoutes(tryout.trials));
+  const ourOwn = sameOriginOnly(crossSite);
+  if (tryout !== undefined) app.use("/promises", ourOwn, trialRoutes(tryout.trials));
   app.use(express.urlencoded({ extended: false, limit: "32kb" }));
 
   app.use(sessions);
+  // Behind them: browsers also prove their device where another site's link led here.
+  app.use(ourOwn);
 
   app.get("/", (req, res) => res.redirect(303, isSignedIn(req) ? "/notes" : "/sign-in"));
   app.use(signingIn(notes, tryout?.accounts ?? []));
   app.use(notesRoutes(notes));
   app.use(sessionsRoutes(sessions, notes, now));
+  if (tryout !== undefined) app.use(copiedCookie);
 
   app.get("/promises", (req, res) => {
     const username = isSignedIn(req) ? req.session.username : undefined;

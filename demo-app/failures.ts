@@ -35,13 +35,17 @@ export function failures(log: Log): ErrorRequestHandler {
     // The path alone, and never the body: queries and forms are where secrets get typed.
     if (status >= 500) log(`${req.method} ${req.path} ${status}: ${describe(error, status)}`);
     if (res.headersSent) return next(error);
-    tell(req, res, status, problem);
+    // A page of this browser's: without its cookie, it can sign in again.
+    const isLost = problem === OTHER_DEVICE && req.get("Sec-Fetch-Mode") === "navigate";
+    if (isLost) req.signOut().then(() => tell(req, res, status, problem), next);
+    else tell(req, res, status, problem);
   };
 }
 
 function explain(error: unknown, req: Request, res: Response): [number, Problem] {
   if (error instanceof TokenizerError && error.code === "SESSION_REVOKED") return [503, ENDED_MEANWHILE];
   if (error instanceof TokenizerError && error.code === "SIGN_IN_AGAIN") return [401, PASSWORD_NEEDED];
+  if (error instanceof TokenizerError && error.code === "SESSION_UNPROVEN") return [401, OTHER_DEVICE];
   if (error instanceof TokenizerError && error.status === 503) return [503, storeFailed(req, res)];
   if (error instanceof ServiceUnreachable) return [502, serviceDown(req)];
   const status = clientFault(error);
@@ -72,6 +76,12 @@ const PASSWORD_NEEDED: Problem = {
   title: "Please enter your password once more",
   text: ["You signed in a while ago, and this needs to know that it is you. Nothing was done."],
   actions: [{ href: "/sessions", label: "Back to your sessions" }],
+};
+
+const OTHER_DEVICE: Problem = {
+  title: "This session belongs to another device",
+  text: ["Its cookie came without a proof of the device that it is bound to, so nothing of it was shown."],
+  actions: [{ href: "/sign-in", label: "Sign in again" }],
 };
 
 function serviceDown(req: Request): Problem {

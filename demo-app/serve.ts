@@ -1,11 +1,14 @@
 /** Starting and stopping: the notes service, the sessions, the demo in front of both. */
 
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tokenizer } from "express-tokenizer";
 import { createApp, type Tryout } from "./app.js";
-import { type SettingsSource, startTrials } from "./promises/stacks.js";
+import type { Certificate } from "./certificate.js";
+import { type SettingsSource, withCookie } from "./cookie-settings.js";
+import { startTrials } from "./promises/stacks.js";
 import { DEMO_ACCOUNTS, startUpstream } from "./upstream.js";
 
 export interface Running {
@@ -27,10 +30,12 @@ export interface ServeOptions {
   readonly port: number;
   /** Default: the loopback addresses, since the demo speaks plain HTTP and its account is public. */
   readonly host?: string | undefined;
+  /** To serve over TLS, with sessions that are bound to the device. Default: plain HTTP. */
+  readonly certificate?: Certificate | undefined;
 }
 
-export async function serve({ settings, port, host }: ServeOptions): Promise<Running> {
-  const sessions = tokenizer(settings);
+export async function serve({ settings, port, host, certificate }: ServeOptions): Promise<Running> {
+  const sessions = certificate ? withCookie({ device_bound: true }, settings, tokenizer) : tokenizer(settings);
   const closing: Array<() => Promise<void>> = [() => sessions.close()];
   const stop = async () => {
     while (closing.length > 0) await closing.pop()?.();
@@ -41,7 +46,10 @@ export async function serve({ settings, port, host }: ServeOptions): Promise<Run
     closing.push(() => upstream.close());
     const tryout = await startTryout(settings);
     if (tryout !== undefined) closing.push(() => tryout.trials.close());
-    const servers = await listen(createApp({ sessions, upstream: upstream.url, tryout }), port, host);
+    const app = createApp({ sessions, upstream: upstream.url, tryout });
+    const make = () =>
+      certificate ? createTlsServer({ cert: certificate.cert, key: certificate.key }, app) : createServer(app);
+    const servers = await listen(make, port, host);
     closing.push(() => drain(servers));
     return { port: portOf(servers[0]), stop };
   } catch (error) {
@@ -64,19 +72,19 @@ export function portFrom(text: string | undefined): number {
   throw new CannotStart(`PORT is "${text}", but has to be a number from 0 to 65535.`);
 }
 
-async function listen(app: RequestListener, port: number, host: string | undefined): Promise<[Server, ...Server[]]> {
+async function listen(make: () => Server, port: number, host: string | undefined): Promise<[Server, ...Server[]]> {
   try {
-    return host === undefined ? await listenOnLoopback(app, port) : [await listenOn(app, port, host)];
+    return host === undefined ? await listenOnLoopback(make, port) : [await listenOn(make, port, host)];
   } catch (error) {
     throw mendable(error, port, host);
   }
 }
 
 /** "localhost" is 127.0.0.1 to some programs and ::1 to others, so both are served. */
-async function listenOnLoopback(app: RequestListener, port: number): Promise<[Server, ...Server[]]> {
-  const first = await listenOn(app, port, "127.0.0.1");
+async function listenOnLoopback(make: () => Server, port: number): Promise<[Server, ...Server[]]> {
+  const first = await listenOn(make, port, "127.0.0.1");
   try {
-    return [first, await listenOn(app, portOf(first), "::1")];
+    return [first, await listenOn(make, portOf(first), "::1")];
   } catch (error) {
     if (isCode(error, "EADDRNOTAVAIL", "EAFNOSUPPORT")) return [first]; // a machine without IPv6
     first.close();
@@ -84,8 +92,8 @@ async function listenOnLoopback(app: RequestListener, port: number): Promise<[Se
   }
 }
 
-async function listenOn(app: RequestListener, port: number, host: string): Promise<Server> {
-  const server = createServer(app).listen(port, host);
+async function listenOn(make: () => Server, port: number, host: string): Promise<Server> {
+  const server = make().listen(port, host);
   await once(server, "listening");
   return server;
 }

@@ -61,7 +61,7 @@ function sessionList(sessions: readonly UserSession[], now: number): Html {
 }
 
 function sessionCard(
-  { id, label = UNKNOWN_BROWSER, remembered, createdAt, lastSeenAt, current }: UserSession,
+  { id, label = UNKNOWN_BROWSER, remembered, bound, createdAt, lastSeenAt, current }: UserSession,
   now: number,
 ): Html {
   // Read out alone, "End" would not say what; two sessions of one label differ in when they were seen.
@@ -75,12 +75,39 @@ function sessionCard(
                     <div><dt>Last seen</dt><dd>${moment(lastSeenAt, now)}</dd></div>
                   </dl>
                   ${remembered && html`<p class="quiet">Stays when that browser is closed.</p>`}
+                  ${bound && html`<p class="quiet">Bound to its device: a copy of its cookie opens nothing elsewhere.</p>`}
                 </div>
+                ${bound && current && COPY}
                 <form method="post" action="/sessions/end">
                   <input type="hidden" name="id" value="${id}">
                   <button class="subtle" type="submit">${current ? "End and sign out" : html`End${which}`}</button>
                 </form>
               </li>`;
+}
+
+const COPY = html`<form method="post" action="/sessions/copy">
+                  <button class="subtle" type="submit">Copy this cookie</button>
+                </form>`;
+
+/** @param command missing where the browser has not bound its session */
+export function copiedCookiePage({ username, command }: { username: string; command: string | undefined }): Html {
+  return page({
+    title: "A copy of your cookie",
+    username,
+    current: "/sessions",
+    narrow: true,
+    main: html`
+      <h1>A copy of your cookie</h1>
+      ${
+        command === undefined
+          ? html`<p class="lead">This browser has not bound its session to the device, so there is nothing to show.</p>`
+          : html`<p class="lead">A thief has copied your session’s cookie. This command sends it from a terminal:</p>
+      <pre class="sealed">${command}</pre>
+      <p class="more">It is refused, with status 401: the command cannot prove that it comes from this device. (For 30
+        seconds after you signed in it still opens your notes.) Your browser goes on.</p>`
+      }
+      <p class="actions"><a class="button" href="/sessions">Back to your sessions</a></p>`,
+  });
 }
 
 function moment(then: Date, now: number): Html {

@@ -5,6 +5,7 @@ import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Request, RequestHandler } from "express";
 import { type Tokenizer, tokenizer } from "express-tokenizer";
+import { type SettingsSource, withCookie } from "../cookie-settings.js";
 import { Disk } from "./disk.js";
 import { memoryStoreStack } from "./memory-store.js";
 
@@ -32,15 +33,15 @@ interface Surroundings {
   readonly log?: { warn(message: string): void };
 }
 
-export type SettingsSource = NonNullable<Parameters<typeof tokenizer>[0]>;
-
 /** @param settings the demo's own: the trials are to be run on its store */
 export async function startTrials(
   settings: SettingsSource,
   { clock = Date.now, log = console }: Surroundings = {},
 ): Promise<Trials> {
   const disk = new Disk(clock);
-  const ours = withCookieName("promises", settings, (source) => tokenizer(source, { clock, log }));
+  // Under another cookie, so that the visitor's own session is left alone.
+  const cookie = { name: "promises", device_bound: false };
+  const ours = withCookie(cookie, settings, (source) => tokenizer(source, { clock, log }));
   const failing = tokenizer(onDisk(disk), { clock, log });
   const both = [ours, failing];
   const close = async () => {
@@ -68,27 +69,6 @@ function ourStack(cookieName: string, sessions: Tokenizer): Stack {
     signIn: (req, username) => req.signIn({ username, password: secret() }),
     signOut: (req) => req.signOut(),
   };
-}
-
-const NAME_VARIABLE = "TOKENIZER_COOKIE_NAME";
-
-/**
- * The same settings under another cookie, so that the visitor's own session is left alone. Over a file, which is read
- * before `make` answers, the environment has the last word; an object stands by itself.
- */
-function withCookieName<T>(name: string, settings: SettingsSource, make: (source: SettingsSource) => T): T {
-  if (typeof settings !== "string") {
-    const { tokenizer: section } = settings;
-    return make({ ...settings, tokenizer: { ...section, cookie: { ...section.cookie, name } } });
-  }
-  const { [NAME_VARIABLE]: before } = process.env;
-  process.env[NAME_VARIABLE] = name;
-  try {
-    return make(settings);
-  } finally {
-    if (before === undefined) delete process.env[NAME_VARIABLE];
-    else process.env[NAME_VARIABLE] = before;
-  }
 }
 
 function onDisk(disk: Disk): SettingsSource {

@@ -4,8 +4,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { createServer, request } from "node:https";
 import { text } from "node:stream/consumers";
 import type { Express } from "express";
+import { makeCertificate } from "../../demo-app/certificate.js";
 import type { App } from "./app.js";
-import { makeCertificate } from "./certificate.js";
 
 export const certificate = makeCertificate();
 
@@ -53,7 +53,8 @@ export interface Answer {
 export interface Asked {
   readonly method?: string;
   readonly headers?: Record<string, string>;
-  readonly body?: object;
+  /** A text goes as it stands, anything else as JSON. */
+  readonly body?: object | string;
 }
 
 /** One request, with nothing of a browser about it. */
@@ -62,10 +63,12 @@ export async function ask(
   path: string,
   { method = "GET", headers = {}, body }: Asked = {},
 ): Promise<Answer> {
-  const content = body && JSON.stringify(body);
+  const isText = typeof body === "string";
+  const content = isText ? body : body && JSON.stringify(body);
+  const type = isText ? {} : { "content-type": "application/json" };
   const asked = request({
     ...{ host: "127.0.0.1", port, path, method, ca: certificate.cert },
-    headers: { ...headers, ...(content && { "content-type": "application/json", "content-length": content.length }) },
+    headers: { ...headers, ...(content && { ...type, "content-length": content.length }) },
   });
   asked.end(content);
   return new Promise((resolve, reject) => {

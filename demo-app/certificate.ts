@@ -1,5 +1,7 @@
-/** A certificate for TLS on this machine, made with what Node has, and what Chromium knows it by. */
-import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+/** A certificate for TLS on this machine, made at the first start with what Node has; and what Chromium knows it by. */
+import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 export interface Certificate {
   /** Both in PEM. */
@@ -28,6 +30,22 @@ const COMMON_NAME = "550403";
 const SUBJECT_ALT_NAME = "551d11";
 const ECDSA_WITH_SHA256 = "2a8648ce3d040302";
 
+/** The one in the folder. Where there is none, or it is over, it is made anew. */
+export function certificateIn(folder: string): Certificate {
+  const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  if (existsSync(certFile) && existsSync(keyFile)) {
+    const cert = readFileSync(certFile, "utf8");
+    const { validTo, publicKey } = new X509Certificate(cert);
+    const spkiHash = spkiHashOf(publicKey.export({ type: "spki", format: "der" }));
+    if (Date.parse(validTo) > Date.now() + DAY) return { cert, key: readFileSync(keyFile, "utf8"), spkiHash };
+  }
+  const made = makeCertificate();
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(certFile, made.cert);
+  writeFileSync(keyFile, made.key, { mode: 0o600 });
+  return made;
+}
+
 /** Signs itself, for `localhost`, `127.0.0.1` and these names; good from a day ago, for a month. */
 export function makeCertificate(...names: string[]): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -52,8 +70,12 @@ export function makeCertificate(...names: string[]): Certificate {
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${whole.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-    spkiHash: createHash("sha256").update(spki).digest("base64"),
+    spkiHash: spkiHashOf(spki),
   };
+}
+
+function spkiHashOf(spki: Buffer): string {
+  return createHash("sha256").update(spki).digest("base64");
 }
 
 /** What a certificate is written in (X.690): what it is, how long it is, what is in it. */
