@@ -102,7 +102,7 @@ export function copiedCookiePage({ username, command }: { username: string; comm
         command === undefined
           ? html`<p class="lead">This browser has not bound its session to the device, so there is nothing to show.</p>`
           : html`<p class="lead">A thief has copied your session’s cookie. This command sends it from a terminal:</p>
-      <pre class="sealed">${command}</pre>
+      <p class="sealed">${command}</p>
       <p class="more">It is refused, with status 401: the command cannot prove that it comes from this device. (For 30
         seconds after you signed in it still opens your notes.) Your browser goes on.</p>`
       }

@@ -62,7 +62,7 @@ withChromium("in Chromium", () => {
         `--ignore-certificate-errors-spki-list=${certificate.spkiHash}`,
       ],
     });
-    const page = await browser.newPage({ baseURL: `https://127.0.0.1:${port}` });
+    const page = await browser.newPage({ baseURL: `https://localhost:${port}` });
     await page.goto("/sign-in");
     const bound = new Promise((resolve) => subscribe("tokenizer:bind", resolve));
     await page.getByRole("button", { name: "Sign in as ada" }).click();
@@ -71,18 +71,18 @@ withChromium("in Chromium", () => {
     await page.goto("/sessions");
     await page.getByText("Bound to its device").waitFor();
     await page.getByRole("button", { name: "Copy this cookie" }).click();
-    const command = (await page.textContent("pre")) ?? "";
+    const command = (await page.textContent(".sealed")) ?? "";
     const [, cookie = ""] = /--cookie '([^']*)'/.exec(command) ?? [];
-    expect(command).toBe(`curl --insecure --cookie '${cookie}' https://127.0.0.1:${port}/notes`);
+    expect(command).toBe(`curl --insecure --cookie '${cookie}' https://localhost:${port}/notes`);
     const refused = await ask(port, "/notes", { headers: { cookie } });
     expect([refused.status, refused.text]).toEqual([401, expect.stringContaining("belongs to another device")]);
     expect(refused.headers["set-cookie"]).toBeUndefined();
     await page.getByRole("link", { name: "Back to your sessions" }).click();
     await page.getByRole("heading", { name: "Your sessions" }).waitFor();
     // The same in a browser: it may sign in again.
-    const other = await browser.newContext({ baseURL: `https://127.0.0.1:${port}` });
+    const other = await browser.newContext({ baseURL: `https://localhost:${port}` });
     const [name = "", value = ""] = cookie.split("=");
-    await other.addCookies([{ name, value, url: `https://127.0.0.1:${port}` }]);
+    await other.addCookies([{ name, value, url: `https://localhost:${port}` }]);
     const stolen = await other.newPage();
     await stolen.goto("/notes");
     await stolen.getByRole("heading", { name: "This session belongs to another device" }).waitFor();
