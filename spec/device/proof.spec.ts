@@ -6,6 +6,28 @@ import { isFull } from "../support/redis-server.js";
 
 const RUNS = isFull ? 5000 : 500;
 
+// What Chromium 156 sent, with a key in software.
+const CHROMIUM = {
+  registration:
+    "eyJhbGciOiJFUzI1NiIsImp3ayI6eyJjcnYiOiJQLTI1NiIsImt0eSI6IkVDIiwieCI6InRxaWd1c3c5UXdCMnVZb1dJbjI3MUxGNHFXWHBpSHdUOHltZ3Jjcll0UmsiLCJ5IjoiX0l0QWtoRGVybmxyWUhRMEs0ZlZKcG5BdUFXWW5zcjRzUC1kWXNySUNQMCJ9LCJ0eXAiOiJkYnNjK2p3dCJ9." +
+    "eyJqdGkiOiJGSFZEaWF0NlVkaDFFTl9idWh2blJtLXNaVnp0dkpOSjBuNUlCRDc2YmJjLjE3NjcyMjU3MjAwMDAueFhISEhWbEFVNGl1aDI4RzBjMER0US55elBQcGs3TXNodDl6b3FrYTV4bVBkZ1NIampIQmpqQ2kwRUIzeE1JSzFjIn0." +
+    "RVhSVl8HBVn3HpCauiAdmNtVV0SYqwpw5WfX29lhHB0qAf2DNBTP6GEEXSECztNh0_ed0Qm6H4mJ72vCyWgVdQ",
+  refresh:
+    "eyJhbGciOiJFUzI1NiIsInR5cCI6ImRic2Mrand0In0." +
+    "eyJqdGkiOiJGSFZEaWF0NlVkaDFFTl9idWh2blJtLXNaVnp0dkpOSjBuNUlCRDc2YmJjLjE3NjcyMjYzODAwMDAuR0lqZHhpRTIyS2I3QlNTUjJObWg0QS5kaC1vdUlkYzBBWnlEcDdsazlQekE2Xzd4dUVFbnd6aDd6Z3RXb3FKVUZNIn0." +
+    "U0mcoxeE4qv-5int6gHNZ20hwEhmlKHsPwPtldFlrD74A_EouOwMzz26HagHKuwaWbZvP7XdqJ7rFEn9qM28Dg",
+};
+
+test("what Chromium sends is read: a registration with its key, then a refresh without", () => {
+  const registered = readProof(CHROMIUM.registration);
+  expect(registered).toEqual({
+    challenge: expect.stringMatching(/^FHVDiat6/),
+    key: { kty: "EC", crv: "P-256", x: expect.stringMatching(/^tqigusw9/), y: expect.stringMatching(/^_ItAkhDe/) },
+  });
+  expect(readProof(CHROMIUM.refresh, registered?.key)?.challenge).toMatch(/^FHVDiat6/);
+  expect(readProof(CHROMIUM.refresh)).toBeUndefined();
+});
+
 const ec = new DeviceKeys();
 const rsa = new DeviceKeys("RS256");
 const other = new DeviceKeys();
