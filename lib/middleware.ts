@@ -82,11 +82,11 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     const serving = unwatched(req, () => Serving.begin(req, { owner: store, depth, cookieName }));
     loadSession(req, { store, engine, cookie }, (error, loaded) => {
       if (error) return refuse(error, next);
-      const found = unwatched(req, () => provenBy(req, loaded));
-      const session = unwatched(req, () => {
+      const { found, session } = unwatched(req, () => {
+        const found = provenBy(req, loaded);
         exposeCredentials(req, sealer);
         exposeSignedInAt(req, engine);
-        return new RequestSession(req, res, serving, found, shared);
+        return { found, session: new RequestSession(req, res, serving, found, shared) };
       });
       const isUnproven = found !== loaded;
       req.sessionEnded = !isUnproven && found.ids.length > 0 && found.live === undefined;

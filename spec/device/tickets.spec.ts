@@ -48,6 +48,20 @@ test("a cookie is good for its life and the grace, for its session and its key",
   expect(tickets.isCookie(cookie, ID, KEY)).toBe(false);
 });
 
+test("a cookie that was seen before is judged by all of it, each time, however many others came", () => {
+  const cookies = Array.from({ length: 1500 }, (_, at) => {
+    clock.forward(1);
+    return { cookie: tickets.cookie(ID, `${KEY}${at}`), key: `${KEY}${at}` };
+  });
+  for (const _ of "12") {
+    expect(cookies.filter(({ cookie, key }) => !tickets.isCookie(cookie, ID, key))).toEqual([]);
+    expect(cookies.filter(({ cookie }) => tickets.isCookie(cookie, ID, KEY))).toEqual([]);
+    expect(cookies.filter(({ cookie, key }) => tickets.isCookie(`${cookie.slice(0, -1)}!`, ID, key))).toEqual([]);
+  }
+  clock.forward(COOKIE_LIFE + GRACE);
+  expect(cookies.filter(({ cookie, key }) => tickets.isCookie(cookie, ID, key))).toEqual([]);
+});
+
 test("neither passes for the other", () => {
   const [challenge, cookie] = [tickets.challenge("refresh", ID), tickets.cookie(ID, KEY)];
   expect(tickets.isCookie(challenge, ID, KEY)).toBe(false);
