@@ -4,7 +4,7 @@ import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { isPromise } from "../awaitable.js";
 import { nextTick } from "../native.js";
-import { storageKey } from "../session-id.js";
+import { hashedKey, storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
 import { cookieData, showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
@@ -108,13 +108,13 @@ export class TokenStore extends ExpressStore {
    * Removes a session. One that is missing is no error. Requests of that session that are under way wait for it before they
    * answer.
    *
-   * @param sid the session id
+   * @param sid the session id, or the `id` that `all` lists
    * @param callback gets the error, if any. Without one, an error is logged.
    */
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
     const begun = new Begun(callback !== undefined);
     this.removals.note(sid, begun);
-    this.#answer(this.#parts.engine.remove(storageKey(sid), "destroyed"), (error) => begun.settle(error), callback);
+    this.#answer(this.#remove(sid), (error) => begun.settle(error), callback);
   }
 
   /**
@@ -243,6 +243,13 @@ export class TokenStore extends ExpressStore {
   prune(callback: (error: unknown, dropped?: number) => void): void;
   prune(callback?: (error: unknown, dropped?: number) => void): Promise<number> | undefined {
     return either(this.#parts.listing.prune(), callback);
+  }
+
+  async #remove(sid: string): Promise<void> {
+    const { engine } = this.#parts;
+    const wasThere = await engine.remove(storageKey(sid), "destroyed");
+    const listed = hashedKey(sid);
+    if (!wasThere && listed) await engine.remove(listed, "destroyed");
   }
 
   #dataOf({ fields, snapshot }: LoadedSession): SessionData {

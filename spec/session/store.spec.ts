@@ -111,6 +111,15 @@ describe("a session by hand", () => {
     expect(await store.length()).toBe(0);
   });
 
+  test("is destroyed by the id that all() lists, too", async () => {
+    const store = await open();
+    await set(store, "one", newSession(store, "one", { a: 1 }));
+    await set(store, "two", newSession(store, "two", { a: 2 }));
+    const first = (await store.all()).find((session) => Reflect.get(session, "a") === 1);
+    await destroy(store, first?.id ?? "");
+    expect((await store.all()).map((session) => Reflect.get(session, "a"))).toEqual([2]);
+  });
+
   test("any number of them can be looked up, each by the callback of the one before", async () => {
     const store = await open();
     await set(store, "one", newSession(store, "one", { a: 1 }));
