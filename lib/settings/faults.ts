@@ -2,6 +2,7 @@
 import type { ErrorObject } from "ajv";
 import { type SettingsFault, TokenizerError } from "../errors.js";
 import { quoted } from "../visible.js";
+import { whereElse } from "./elsewhere.js";
 import { didYouMean, misspelt } from "./nearest.js";
 import { isSection } from "./plain.js";
 import { type SettingSchema, settingSections } from "./settings.js";
@@ -105,27 +106,6 @@ function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObj
     at: [...section, key],
     message: `there is no such setting${whereElse(section, key) ?? didYouMean(key, allowed)}`,
   };
-}
-
-/** What clients of databases call what is called otherwise here. */
-const CALLED_ELSEWHERE = new Map([
-  ["tls", "ssl"],
-  ["db", "database"],
-  ["user", "username"],
-  ["pass", "password"],
-  ["uri", "url"],
-  ["ttl", "timeout"],
-]);
-
-function whereElse(section: Path, key: string): string | undefined {
-  const meant = CALLED_ELSEWHERE.get(key);
-  const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
-  if (home === undefined) return undefined;
-  if (meant !== undefined) return `; did you mean ${home}.${meant}?`;
-  // There, and yet not allowed: what the settings say for all requests, and nobody for one.
-  return home === section.join(".")
-    ? " for one request: it belongs in the settings"
-    : `; it belongs in the section ${home}`;
 }
 
 /** In `{ secret: one,two }` the comma makes `two` a key without a value: the name itself must not be shown. */
