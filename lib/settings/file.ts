@@ -1,9 +1,10 @@
 /** Reads a settings file: from its name to one plain document, or a refusal that says what to do. */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
+import { CORE_SCHEMA, loadAll, mergeTag } from "js-yaml";
 import { TokenizerError } from "../errors.js";
 import { visible } from "../visible.js";
+import { describeYamlFault } from "./yaml-faults.js";
 
 /** A settings file as it was found; what stands in its sections is not yet checked. */
 export interface SettingsFile {
@@ -28,8 +29,6 @@ const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
 const HOW_TO_START =
   "Copy node_modules/express-tokenizer/settings.example.yml to settings.yml and give it a safe_password, " +
   'or name another file: tokenizer("config/settings.yml"), or TOKENIZER_SETTINGS.';
-
-const QUOTING = " A text with : # & * ! % @ or quotes in it belongs in 'single quotes'.";
 
 /** @throws {TokenizerError} `SETTINGS_INVALID`: there is no such file, or it is not one YAML mapping. */
 export function readSettingsFile(name: string): SettingsFile {
@@ -104,37 +103,6 @@ function parseYaml(name: string, text: string): unknown[] {
     // The parser's own error quotes the lines around the fault, secrets among them: it must not become the cause.
     throw refusal(name, describeYamlFault(error));
   }
-}
-
-/** The parser has no codes, only reasons; they change the wording here, and nothing else. */
-function describeYamlFault(error: unknown): string {
-  if (!(error instanceof YAMLException)) {
-    return "this is not YAML that can be read.";
-  }
-  const { mark } = error;
-  const where = mark === undefined ? "" : `line ${mark.line + 1}, column ${mark.column + 1}: `;
-  if (mark && isSetInByTab(mark)) {
-    return `${where}the line is set in with a tab, which YAML does not allow; use spaces.`;
-  }
-  const twice = error.reason === "duplicated mapping key" ? keyAt(mark) : undefined;
-  if (twice !== undefined) {
-    return `${where}the key ${twice} is there twice; keep one.`;
-  }
-  const advice = error.reason.includes("exceeded") ? "" : QUOTING;
-  return `${where}${withoutValues(error.reason)}.${advice}`;
-}
-
-/** Some reasons go on to quote a tag or an alias: an unquoted password may have been read as one. */
-function withoutValues(reason: string): string {
-  return reason.replace(/(?:: |\s*!<|\s*").*$/s, "");
-}
-
-function keyAt(mark: YAMLException["mark"]): string | undefined {
-  return mark && /^[\w.-]{1,64}(?=\s*:)/.exec(mark.buffer.slice(mark.position))?.[0];
-}
-
-function isSetInByTab({ buffer, line }: NonNullable<YAMLException["mark"]>): boolean {
-  return /^ *\t/.test(buffer.split(/\r\n|\r|\n/)[line] ?? "");
 }
 
 /** Aliases are shared, not copied: small to parse, but whoever walks the document walks all of what they stand for. */
