@@ -9,7 +9,7 @@ import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { EDITORS_KEYWORDS, type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
 import { missingSection, standsBeside } from "./strays.js";
-import { misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
+import { long, misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
@@ -63,7 +63,12 @@ export function loadSettings(source: string | SettingsInput | undefined, options
     throw refuseAll(findings, { name: opened.name, document: given, variables });
   }
   const beside = standsBeside(opened.document, opened.file !== undefined);
-  for (const warning of [...weak(draft, variables), ...wrapped(draft, variables), ...beside]) {
+  for (const warning of [
+    ...weak(draft, variables),
+    ...wrapped(draft, variables),
+    ...long(draft, variables),
+    ...beside,
+  ]) {
     log.warn(warning);
   }
   return complete(draft, { ...(opened.file && { file: opened.file }), ...(unused.length > 0 && { unused }) });

@@ -464,6 +464,62 @@ describe("wrong values", () => {
     expect(loadingText(section("timeout: 0.05")).settings?.tokenizer.timeout).toBe(0.05);
   });
 
+  test.each([
+    [
+      ["timeout: 1200000"],
+      [
+        "tokenizer.timeout is 1200000, which is 833 days; it counts in minutes, not in milliseconds: for 1200000 milliseconds write 20",
+      ],
+    ],
+    [
+      ["timeout: 525600"],
+      ["tokenizer.timeout is 525600, which is 365 days; it counts in minutes, not in milliseconds"],
+    ],
+    [
+      ["absolute_timeout: 3600000"],
+      [
+        "tokenizer.absolute_timeout is 3600000, which is 2500 days; it counts in minutes, not in milliseconds: for 3600000 milliseconds write 60",
+      ],
+    ],
+    [
+      ["remember: { timeout: 600000, absolute_timeout: 1200000 }"],
+      [
+        "tokenizer.remember.timeout is 600000, which is 417 days; it counts in minutes, not in milliseconds: for 600000 milliseconds write 10",
+        "tokenizer.remember.absolute_timeout is 1200000, which is 833 days; it counts in minutes, not in milliseconds: for 1200000 milliseconds write 20",
+      ],
+    ],
+    [
+      ["store_timeout: 2000"],
+      [
+        "tokenizer.store_timeout is 2000, which is 33 minutes; it counts in seconds, not in milliseconds: for 2000 milliseconds write 2",
+      ],
+    ],
+    [["timeout: 525599.9", "absolute_timeout: 525599", "remember: {}", "store_timeout: 999"], []],
+  ])("a time as long as if it was meant in milliseconds is warned of, with what it is: %j", (lines, told) => {
+    const { warnings, error } = loadingText(section(...lines));
+    expect([error, warnings]).toEqual([undefined, told]);
+  });
+
+  test("a long time of a variable is warned of by the variable's name", () => {
+    expect(loadingText(section(), { TOKENIZER_TIMEOUT: "1200000" }).warnings).toEqual([
+      expect.stringMatching(/^TOKENIZER_TIMEOUT is 1200000, which is 833 days; /),
+    ]);
+  });
+
+  test.each([
+    [
+      "timeout: 86400000",
+      "found 86400000: it counts in minutes, not in milliseconds: for 86400000 milliseconds write 1440; allowed: a number above 0",
+    ],
+    [
+      "store_timeout: 5000",
+      "found 5000: it counts in seconds, not in milliseconds: for 5000 milliseconds write 5; allowed: a number above 0",
+    ],
+    ["sessions_per_user: 5000", "found 5000; allowed: a whole number from 1 to 1000"],
+  ])("%s is refused, with what may have been meant", (line, message) => {
+    expect(loadingText(section(line)).error?.faults[0]?.message).toContain(message);
+  });
+
   test("an absolute end before the idle end is allowed: the session ends by it", () => {
     expect(loadingText(section("timeout: 20", "absolute_timeout: 5")).error).toBeUndefined();
   });
