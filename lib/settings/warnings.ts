@@ -3,8 +3,8 @@ import { writePath, writePlace } from "./faults.js";
 import type { SettingsFile } from "./file.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
-import { type Draft, HOW_TO_MAKE_ONE, weakSecrets } from "./rules.js";
-import { isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
+import { type Draft, weakSecrets } from "./rules.js";
+import { HOW_TO_MAKE_ONE, isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
 import { settingSections, settingsSchema } from "./settings.js";
 import { notInMilliseconds } from "./value-advice.js";
 

@@ -232,7 +232,8 @@ describe("white space around a secret is warned of, and kept", () => {
 });
 
 describe("the … of the documentation is refused as a secret, in production and elsewhere", () => {
-  const message = "is the … of the documentation; put a secret of your own in its place";
+  const foreign = "is the … of the documentation; put a secret of your own in its place";
+  const message = `${foreign}; make one with: npx express-tokenizer new-password`;
   const rows: [string, SettingsInput["tokenizer"]][] = [
     ["safe_password", { safe_password: "…" }],
     ["safe_password", { safe_password: "..." }],
@@ -249,7 +250,8 @@ describe("the … of the documentation is refused as a secret, in production and
   test.each(rows)("%s: %j", (key, tokenizer) => {
     for (const env of [{}, { NODE_ENV: "production" }]) {
       const result = loading({ tokenizer }, env);
-      expect(result.error?.faults).toEqual([{ path: `tokenizer.${key}`, message }]);
+      const isOwn = /^(safe_password|cookie)/.test(key);
+      expect(result.error?.faults).toEqual([{ path: `tokenizer.${key}`, message: isOwn ? message : foreign }]);
     }
   });
 
@@ -265,8 +267,9 @@ describe("the … of the documentation is refused as a secret, in production and
 });
 
 describe("a variable that nobody filled in is refused as a secret: it may be public, and is everybody's", () => {
-  const message =
+  const foreign =
     "is a variable or a placeholder that nobody filled in; nothing is filled in here: put the secret itself in its place, or into its variable of the environment";
+  const message = `${foreign}; make one with: npx express-tokenizer new-password`;
 
   test.each([
     "$" + "{TOKENIZER_SAFE_PASSWORD}",
@@ -293,7 +296,7 @@ describe("a variable that nobody filled in is refused as a secret: it may be pub
     const password = "$" + "{REDIS_PASSWORD}";
     for (const beside of [{ password }, { url: `redis://:${password}@localhost` }]) {
       const { error } = loading({ tokenizer: { type: "redis", safe_password: GOOD_PASSWORD, ...beside } });
-      expect(error?.faults).toEqual([{ path: "tokenizer.password", message }]);
+      expect(error?.faults).toEqual([{ path: "tokenizer.password", message: foreign }]);
     }
   });
 
