@@ -48,12 +48,19 @@ function weakIn(at: Path, value: unknown): readonly WeakSecret[] {
   });
 }
 
+/** `change-me-…`, `replace-this-…`, `insert-your-…`, `your-secret-…` */
+const SAYS_ITSELF =
+  /^((change|replace)[-_ ]?(me|this)|(insert|enter|put)[-_ ]?your|your[-_ ]?(own|safe|secret|strong|password|key))([-_ \d]|$)/i;
+
 function whyWeak(secret: unknown): string | undefined {
   if (typeof secret !== "string" || secret === "") {
     return undefined;
   }
   if (secret === SAMPLE_SAFE_PASSWORD) {
     return "is the sample of the documentation, which everybody knows";
+  }
+  if (SAYS_ITSELF.test(secret)) {
+    return "is a placeholder, which anybody can guess";
   }
   return [...secret].length < FEWEST_CHARACTERS ? `is shorter than ${FEWEST_CHARACTERS} characters` : undefined;
 }

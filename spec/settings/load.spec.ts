@@ -337,6 +337,33 @@ describe("36 a sample or short secret", () => {
     expect(warnings[0]).not.toMatch("hunter2");
   });
 
+  test.each([
+    "changeme",
+    "change-me-in-production",
+    "CHANGE_THIS_TO_SOMETHING_SECRET",
+    "changeme1234567890",
+    "replace-me-with-a-secret",
+    "your-secret-password-here",
+    "YOUR_SAFE_PASSWORD_HERE",
+    "insert-your-password-here",
+  ])("36 %s is a placeholder: warned of, and refused in production", (password) => {
+    const reason = "is a placeholder, which anybody can guess";
+    const tokenizer = { safe_password: password };
+    expect(loading({ tokenizer }).warnings).toEqual([
+      `tokenizer.safe_password ${reason}. With NODE_ENV=production that is refused; make one with: ${RANDOM}`,
+    ]);
+    expectOneFault(loading({ tokenizer }, PRODUCTION), "tokenizer.safe_password", reason);
+  });
+
+  test.each([
+    "changes are the one constant",
+    "changement de direction",
+    "your mother was a hamster",
+    "put yourself at ease with it",
+  ])("36 %s is none", (password) => {
+    expect(loading({ tokenizer: { safe_password: password } }, PRODUCTION)).toMatchObject({ error: undefined });
+  });
+
   test("36 several are told in one warning, and in production are a fault each", () => {
     const tokenizer = { safe_password: ["a", "b"], cookie: { secret: "c" } };
     expect(loading({ tokenizer }).warnings).toHaveLength(1);
