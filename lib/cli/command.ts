@@ -92,7 +92,11 @@ function warner({ tell, colours = NO_COLOURS }: Io): (message: string) => void {
  * @throws TokenizerError `SETTINGS_INVALID`
  */
 export function readSettings({ settings: file }: Values, io: Io, warn = warner(io)): LoadedSettings {
-  return loadSettings(typeof file === "string" ? file : undefined, { env: io.env, log: { warn } });
+  return loadSettings(typeof file === "string" ? file : undefined, {
+    env: io.env,
+    log: { warn },
+    asking: "command",
+  });
 }
 
 /**

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { CORE_SCHEMA, loadAll, mergeTag } from "js-yaml";
 import { TokenizerError } from "../errors.js";
 import { visible } from "../visible.js";
+import { type Asking, adviceWithout, howToBegin } from "./no-file.js";
 import { describeYamlFault } from "./yaml-faults.js";
 
 /** A settings file as it was found; what stands in its sections is not yet checked. */
@@ -22,33 +23,35 @@ const MOST_BYTES = 256 * 1024;
 const MOST_VALUES = 1_000_000;
 const MOST_LEVELS = 100;
 const READABLE_BY_OTHERS = 0o004;
+const NO_SUCH_FILE = "there is no such file";
 
 /** Applications share the file, and `<<` is common in those; other tags would make objects that are not plain. */
 const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
 
-const HOW_TO_START =
-  "Copy node_modules/express-tokenizer/settings.example.yml to settings.yml and give it a safe_password, " +
-  'or name another file: tokenizer("config/settings.yml"), or TOKENIZER_SETTINGS.';
-
 /** @throws {TokenizerError} `SETTINGS_INVALID`: there is no such file, or it is not one YAML mapping. */
-export function readSettingsFile(name: string): SettingsFile {
+export function readSettingsFile(name: string, asking: Asking): SettingsFile {
   const file = resolve(name);
-  const stats = statFile(name, file);
+  const stats = statFile(name, file, asking);
   if (!stats.isFile()) {
-    throw refusal(name, `${stats.isDirectory() ? "this is a folder" : "this is not a file"}. ${HOW_TO_START}`);
+    const found = stats.isDirectory() ? "this is a folder" : "this is not a file";
+    throw refusal(name, `${found}. ${adviceWithout(file, stats.isDirectory(), asking)}`);
   }
   if (stats.size > MOST_BYTES) {
     throw refusal(name, `the file has ${stats.size} bytes; a settings file has at most ${MOST_BYTES} (256 KiB).`);
   }
+  const document = parse(name, readText(name, file));
+  if (document === null) throw refusal(name, `the file is empty. ${howToBegin(asking)}`);
   const worldReadable = process.platform !== "win32" && (stats.mode & READABLE_BY_OTHERS) !== 0;
-  return { name, file, document: parse(name, readText(name, file)), worldReadable };
+  return { name, file, document, worldReadable };
 }
 
-function statFile(name: string, file: string): Stats {
+function statFile(name: string, file: string, asking: Asking): Stats {
   try {
     return statSync(file);
   } catch (error) {
-    throw refusal(name, `${whyUnreadable(error)} (${file}). ${HOW_TO_START}`, error);
+    const reason = whyUnreadable(error);
+    const advice = reason === NO_SUCH_FILE ? ` ${adviceWithout(file, false, asking)}` : "";
+    throw refusal(name, `${reason} (${file}).${advice}`, error);
   }
 }
 
@@ -72,22 +75,21 @@ function readBytes(name: string, file: string): Buffer {
 function whyUnreadable(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return "there is no such file";
+    return NO_SUCH_FILE;
   }
   return code === "EACCES" || code === "EPERM"
     ? "this process may not read the file"
     : `the file cannot be read: ${code ?? "unknown"}`;
 }
 
-function parse(name: string, text: string): Readonly<Record<string, unknown>> {
+/** Null: there is nothing in it. */
+function parse(name: string, text: string): Readonly<Record<string, unknown>> | null {
   const documents = parseYaml(name, text);
   if (documents.length > 1) {
     throw refusal(name, `the file holds ${documents.length} YAML documents; keep one, and take the lines --- away.`);
   }
   const [document = null] = documents;
-  if (document === null) {
-    throw refusal(name, `the file is empty. ${HOW_TO_START}`);
-  }
+  if (document === null) return null;
   if (typeof document !== "object" || Array.isArray(document)) {
     const found = Array.isArray(document) ? "a list" : `a ${typeof document === "string" ? "text" : typeof document}`;
     throw refusal(name, `the file holds ${found}; it must hold sections, beginning with a line tokenizer:`);

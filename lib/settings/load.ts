@@ -4,6 +4,7 @@ import { FILE_VARIABLE, foreignVariables, type Reading, readEnvironment } from "
 import { describe, type Finding, onePerPlace, refuseAll, writePath, writePlace } from "./faults.js";
 import { readSettingsFile, type SettingsFile } from "./file.js";
 import { folderOf } from "./folder.js";
+import type { Asking } from "./no-file.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
@@ -25,6 +26,8 @@ export interface LoadOptions {
   readonly log: { warn(message: string): void };
   /** Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Who asks, for advice on how to name another file. Default `code`. */
+  readonly asking?: Asking;
 }
 
 /** What was opened, before anything in it is looked at. */
@@ -50,8 +53,8 @@ let compiled: ValidateFunction | undefined;
  * @throws {TokenizerError} `SETTINGS_INVALID`, with all `faults` at once and no secret's value anywhere.
  */
 export function loadSettings(source: string | SettingsInput | undefined, options: LoadOptions): LoadedSettings {
-  const { log, env = process.env } = options;
-  const opened = typeof source === "object" ? openObject(source) : openFile(source, env);
+  const { log, env = process.env, asking = "code" } = options;
+  const opened = typeof source === "object" ? openObject(source) : openFile(source, env, asking);
   const variables = new Map(opened.readings.map(({ at, variable }) => [writePath(at), variable]));
   for (const warning of opened.warnings) {
     log.warn(warning);
@@ -79,8 +82,8 @@ function openObject(document: SettingsInput): Source {
   return { name: OBJECT_NAME, document: section, readings: [], warnings: misspeltAuthenticator(section) };
 }
 
-function openFile(name: string | undefined, env: NodeJS.ProcessEnv): Source {
-  const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE));
+function openFile(name: string | undefined, env: NodeJS.ProcessEnv, asking: Asking): Source {
+  const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE), asking);
   return {
     ...file,
     readings: readEnvironment(env),

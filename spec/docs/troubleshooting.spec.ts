@@ -311,7 +311,9 @@ describe("settings", () => {
   test("each refusal is as it is quoted", () => {
     // The project's own folder has a settings.yml, once `npm start` ran there.
     const before = process.cwd();
-    process.chdir(temporaryFolder());
+    const empty = join(temporaryFolder(), "app");
+    mkdirSync(empty);
+    process.chdir(empty);
     try {
       expectQuoted("there is no such file", [refusal("settings.yml", {})]);
     } finally {
