@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { CORE_SCHEMA, loadAll, mergeTag } from "js-yaml";
 import { TokenizerError } from "../errors.js";
 import { visible } from "../visible.js";
-import { type Asking, adviceWithout, howToBegin } from "./no-file.js";
+import { type Asking, adviceWithout, howToBegin, howToOwn } from "./file-advice.js";
 import { describeYamlFault } from "./yaml-faults.js";
 
 /** A settings file as it was found; what stands in its sections is not yet checked. */
@@ -16,6 +16,8 @@ export interface SettingsFile {
   readonly document: Readonly<Record<string, unknown>>;
   /** Whether every user of the machine can read it. Always false on Windows, where the mode does not say. */
   readonly worldReadable: boolean;
+  /** Whether this process could not read it any more, if its owner alone could. */
+  readonly isOthers: boolean;
 }
 
 const MOST_BYTES = 256 * 1024;
@@ -24,6 +26,7 @@ const MOST_VALUES = 1_000_000;
 const MOST_LEVELS = 100;
 const READABLE_BY_OTHERS = 0o004;
 const NO_SUCH_FILE = "there is no such file";
+const NOT_ALLOWED = "this process may not read the file";
 
 /** Applications share the file, and `<<` is common in those; other tags would make objects that are not plain. */
 const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
@@ -42,7 +45,13 @@ export function readSettingsFile(name: string, asking: Asking): SettingsFile {
   const document = parse(name, readText(name, file));
   if (document === null) throw refusal(name, `the file is empty. ${howToBegin(asking)}`);
   const worldReadable = process.platform !== "win32" && (stats.mode & READABLE_BY_OTHERS) !== 0;
-  return { name, file, document, worldReadable };
+  return { name, file, document, worldReadable, isOthers: belongsToOthers(stats) };
+}
+
+/** Root can read everybody's. */
+function belongsToOthers({ uid }: Stats): boolean {
+  const own = process.geteuid?.() ?? 0;
+  return own !== 0 && own !== uid;
 }
 
 function statFile(name: string, file: string, asking: Asking): Stats {
@@ -68,7 +77,8 @@ function readBytes(name: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw refusal(name, `${whyUnreadable(error)} (${file}).`, error);
+    const reason = whyUnreadable(error);
+    throw refusal(name, `${reason} (${file}).${reason === NOT_ALLOWED ? ` ${howToOwn(name)}` : ""}`, error);
   }
 }
 
@@ -77,9 +87,7 @@ function whyUnreadable(error: unknown): string {
   if (code === "ENOENT" || code === "ENOTDIR") {
     return NO_SUCH_FILE;
   }
-  return code === "EACCES" || code === "EPERM"
-    ? "this process may not read the file"
-    : `the file cannot be read: ${code ?? "unknown"}`;
+  return code === "EACCES" || code === "EPERM" ? NOT_ALLOWED : `the file cannot be read: ${code ?? "unknown"}`;
 }
 
 /** Null: there is nothing in it. */

@@ -1,6 +1,7 @@
 /** What is allowed, but is probably not meant. */
 import { writePath, writePlace } from "./faults.js";
 import type { SettingsFile } from "./file.js";
+import { howToOwn } from "./file-advice.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
 import { type Draft, weakSecrets } from "./rules.js";
@@ -11,11 +12,16 @@ import { notInMilliseconds } from "./value-advice.js";
 const AUTHENTICATORS: readonly unknown[] = settingsSchema.properties.authenticator.properties.type.enum;
 
 /** A file that others can read and that holds a secret. */
-export function worldReadable({ name, document, worldReadable }: SettingsFile): readonly string[] {
+export function worldReadable({ name, document, worldReadable, isOthers }: SettingsFile): readonly string[] {
   const [secret] = worldReadable ? secretsIn(document) : [];
-  return secret === undefined
-    ? []
-    : [`${name} holds ${writePath(secret.at)} and can be read by every user of this machine: chmod 600 ${name}`];
+  if (secret === undefined) return [];
+  const found = `${name} holds ${writePath(secret.at)} and can be read by every user of this machine`;
+  // With chmod alone, this process could not read it either.
+  return [
+    isOthers
+      ? `${found}, and belongs to another user than this process. ${howToOwn(name)}`
+      : `${found}: chmod 600 ${name}`,
+  ];
 }
 
 /** A section that is `authenticator` in all but its name: its `type` decides whether credentials are kept. */

@@ -1,8 +1,8 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { inspect } from "node:util";
-import { describe, expect, test } from "@jest/globals";
+import { describe, expect, jest, test } from "@jest/globals";
 import { loadSettings } from "../../lib/settings/load.js";
 import { SAMPLE_SAFE_PASSWORD, type SettingsInput } from "../../lib/settings/settings.js";
 import { cpuTime } from "../support/cpu.js";
@@ -613,6 +613,17 @@ describe("40 tags, BOM, two documents", () => {
 
 const onPosix = process.platform === "win32" ? test.skip : test;
 
+const NOBODY = 65_534;
+
+function asAnother<T>(work: () => T, uid = (process.geteuid?.() ?? 0) + 1): T {
+  const spy = jest.spyOn(process, "geteuid").mockReturnValue(uid);
+  try {
+    return work();
+  } finally {
+    spy.mockRestore();
+  }
+}
+
 describe("41 a world-readable file", () => {
   onPosix.each([
     ["safe_password", section()],
@@ -623,6 +634,31 @@ describe("41 a world-readable file", () => {
     expect(warnings).toEqual([
       `${file} holds tokenizer.${key} and can be read by every user of this machine: chmod 600 ${file}`,
     ]);
+  });
+
+  onPosix("41 that belongs to another user: chmod alone would lock this process out", () => {
+    const file = writeSettings(section(), 0o644);
+    const { warnings } = asAnother(() => loading(file));
+    expect(warnings).toEqual([
+      `${file} holds tokenizer.safe_password and can be read by every user of this machine, and belongs to another user than this process. Give it to the user that the application runs as: chown USER ${file} && chmod 600 ${file}; in a Dockerfile COPY --chown=node:node --chmod=600.`,
+    ]);
+  });
+
+  onPosix("41 and for root, who can read everybody's, chmod is enough", () => {
+    const file = writeSettings(section(), 0o644);
+    expect(asAnother(() => loading(file), 0).warnings).toEqual([expect.stringMatching(/machine: chmod 600 /)]);
+  });
+
+  onPosix("41 that this process may not read: what to do with it", () => {
+    const isRoot = process.geteuid?.() === 0;
+    const file = writeSettings(section(), 0o000);
+    chmodSync(dirname(file), 0o755);
+    if (isRoot) process.seteuid?.(NOBODY);
+    try {
+      expectRefusedFile(file, /this process may not read the file \(.*\)\. Give it to the user that the application/);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
   });
 
   test("41 without a secret is not warned of", () => {

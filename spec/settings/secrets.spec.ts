@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { chmodSync } from "node:fs";
 import { dirname } from "node:path";
 import { inspect } from "node:util";
 import { describe, expect, test } from "@jest/globals";
@@ -80,6 +81,21 @@ describe("a secret from a file", () => {
       { path: "TOKENIZER_SAFE_PASSWORD_FILE", message: `the file that it names cannot be used: ${reason}` },
     ]);
     expect(result.error?.message).not.toContain("hunter2");
+  });
+
+  (process.platform === "win32" ? test.skip : test)("is refused when this process may not read it", () => {
+    const isRoot = process.geteuid?.() === 0;
+    const file = writeSettings(GOOD_PASSWORD, 0o000);
+    const settings = writeSettings(BARE, 0o644);
+    chmodSync(dirname(file), 0o755);
+    if (isRoot) process.seteuid?.(65_534);
+    try {
+      expect(loading(settings, { TOKENIZER_SAFE_PASSWORD_FILE: file }).error?.faults[0]?.message).toBe(
+        "the file that it names cannot be used: this process may not read it; give it to the user that the application runs as",
+      );
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
   });
 
   test("is refused beside the variable that holds the secret itself", () => {

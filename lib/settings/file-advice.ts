@@ -1,4 +1,4 @@
-/** What to do where there is no settings file: the one that lies nearby, or how to begin. */
+/** What to do about the settings file: where there is none, or one that belongs to another user. */
 import { type Dirent, existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, parse, relative } from "node:path";
 import { misspelt } from "./nearest.js";
@@ -32,6 +32,14 @@ export function howToBegin(asking: Asking): string {
   return (
     "Copy node_modules/express-tokenizer/settings.example.yml to settings.yml and give it a safe_password, " +
     `or name another file: ${name}.`
+  );
+}
+
+/** What is right for a file with secrets that belongs to another user, as what `COPY` puts into an image belongs to root. */
+export function howToOwn(file: string): string {
+  return (
+    `Give it to the user that the application runs as: chown USER ${file} && chmod 600 ${file}; ` +
+    "in a Dockerfile COPY --chown=node:node --chmod=600."
   );
 }
 

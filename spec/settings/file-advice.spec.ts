@@ -6,7 +6,7 @@ import { loadSettings } from "../../lib/settings/load.js";
 import { commandLine } from "../cli/command-line.js";
 import { loading } from "./loading.js";
 
-const top = realpathSync(mkdtempSync(join(tmpdir(), "no-file-spec-")));
+const top = realpathSync(mkdtempSync(join(tmpdir(), "file-advice-spec-")));
 const before = process.cwd();
 let count = 0;
 let folder = "";
