@@ -11,20 +11,20 @@ const CALLED_ELSEWHERE = new Map([
   ["ttl", "timeout"],
 ]);
 
-const IN_MINUTES = "here it is tokenizer.timeout, in minutes";
+const IN_MINUTES = "use tokenizer.timeout, in minutes";
 
 /** Options of express-session and cookie-session, in small letters. Those of the cookie stand below `cookie` there. */
 const OF_EXPRESS_SESSION = new Map([
-  ["secret", "here it is tokenizer.safe_password, or tokenizer.cookie.secret"],
-  ["keys", "here it is tokenizer.cookie.secret"],
-  ["name", "here it is tokenizer.cookie.name"],
-  ["store", "here it is tokenizer.type"],
+  ["secret", "use tokenizer.safe_password, or tokenizer.cookie.secret"],
+  ["keys", "use tokenizer.cookie.secret"],
+  ["name", "use tokenizer.cookie.name"],
+  ["store", "use tokenizer.type"],
   ["resave", "it is not needed: only changes are saved"],
   ["saveuninitialized", "it is not needed: a session begins when you put something into it"],
   ["rolling", "it is not needed: each request moves the session's end"],
   ["unset", "it is not needed: req.session = null ends the session"],
   ["genid", "it is not needed: ids are random"],
-  ["proxy", 'here it is Express that must know: app.set("trust proxy", 1)'],
+  ["proxy", 'tell Express instead: app.set("trust proxy", 1)'],
   ["maxage", IN_MINUTES],
   ["originalmaxage", IN_MINUTES],
   ["expires", IN_MINUTES],

@@ -101,7 +101,7 @@ function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObj
   const allowed = Object.keys((parentSchema as SettingSchema).properties ?? {});
   const [before = ""] = key.split(":");
   if (before !== key && allowed.includes(before)) {
-    return { at: [...section, before], message: "put a blank behind the colon" };
+    return { at: [...section, before], message: "put a space after the colon" };
   }
   if ((data as Record<string, unknown>)[key] === null && misspelt(key, allowed) === undefined) {
     return straySecret(section);

@@ -52,7 +52,7 @@ export function standsBeside(document: Section, isFile: boolean): readonly strin
 
 function whatIsMeant(document: Section): string | undefined {
   const keys = Object.keys(document).filter((key) => key !== "tokenizer");
-  if (keys.some((key) => key.startsWith("tokenizer:"))) return "put a blank behind the colon of tokenizer:";
+  if (keys.some((key) => key.startsWith("tokenizer:"))) return "put a space after the colon of tokenizer:";
   const meant = keys.find((key) => misspelt(key, ["tokenizer"]) || isSection(sectionOf(document[key]).tokenizer));
   if (meant === undefined) return undefined;
   return misspelt(meant, ["tokenizer"])
@@ -65,7 +65,7 @@ function whatStandsBeside(document: Section, isFile: boolean): string | undefine
   if (strays.length === 0) return undefined;
   const found = `${strays.join(", ")} ${strays.length === 1 ? "stands" : "stand"} beside it`;
   return isFile
-    ? `${found}: write ${strays.length === 1 ? "it" : "them"} below a line tokenizer:, indented`
+    ? `${found}: indent ${strays.length === 1 ? "it" : "them"} below a line tokenizer:`
     : `${found}: write tokenizer({ tokenizer: { ${strays[0]}: … } })`;
 }
 

@@ -9,7 +9,7 @@ export function adviceOn(value: unknown, schema: SettingSchema): string {
 }
 
 function onSection(value: unknown, schema: SettingSchema): string | undefined {
-  if (typeof value === "string" && /^\w+:\S/.test(value)) return "put a blank behind each colon";
+  if (typeof value === "string" && /^\w+:\S/.test(value)) return "put a space after each colon";
   if (Array.isArray(value) && isSection(value[0])) return "take the - in front of its keys away";
   if (isSection(schema.default ?? schema.examples?.[0])) {
     // Whoever names it wants what it stands for, and not to be without it.

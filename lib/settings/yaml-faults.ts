@@ -8,9 +8,9 @@ const QUOTING = " A text with : # & * ! % @ or quotes in it belongs in 'single q
 
 /** A line that makes no key, because of how it is written; the parser stumbles over that line or the next one. */
 const NO_KEYS: readonly (readonly [RegExp, string])[] = [
-  [/^ *(?:- +)?[A-Za-z_][\w.-]+:[^\s:/\\]/, "put a blank behind the colon"],
-  [/^ *([\w.-]+) *=/, "put a colon and a blank in place of the ="],
-  [/^ *([\w.-]+)(?: +\S+)? *$/, "put a colon behind the key"],
+  [/^ *(?:- +)?[A-Za-z_][\w.-]+:[^\s:/\\]/, "put a space after the colon"],
+  [/^ *([\w.-]+) *=/, "put a colon and a space in place of the ="],
+  [/^ *([\w.-]+)(?: +\S+)? *$/, "put a colon after the key"],
 ];
 
 /** In the parser's words. */

@@ -58,7 +58,7 @@ test.each<[object, string]>([
     { tokenizer: { type: "memory" } },
     "tokenizer, given to tokenizer(), is no option, but a setting: put it into the first argument, tokenizer({ tokenizer: { … } }).",
   ],
-  [{ store: {} }, "store, given to tokenizer(), is no option; here it is tokenizer.type."],
+  [{ store: {} }, "store, given to tokenizer(), is no option; use tokenizer.type."],
   [{ resave: true }, "resave, given to tokenizer(), is no option; it is not needed: only changes are saved."],
   [{ clok: Date }, "clok, given to tokenizer(), is no option; did you mean clock?"],
 ])("settings and others' options in the second argument: %j", (options, message) => {

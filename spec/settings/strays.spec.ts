@@ -9,30 +9,30 @@ describe("settings without a section tokenizer around them: they are named, with
   test.each([
     [
       `type: local\nsafe_password: ${GOOD_PASSWORD}\n`,
-      "is missing; type, safe_password stand beside it: write them below a line tokenizer:, indented",
+      "is missing; type, safe_password stand beside it: indent them below a line tokenizer:",
     ],
-    ["timeout: 20\n", "is missing; timeout stands beside it: write it below a line tokenizer:, indented"],
+    ["timeout: 20\n", "is missing; timeout stands beside it: indent it below a line tokenizer:"],
     [
       `tokenizer:\ntype: redis\nhost: localhost\n`,
-      "is empty; type, host stand beside it: write them below a line tokenizer:, indented",
+      "is empty; type, host stand beside it: indent them below a line tokenizer:",
     ],
     [
       "tokenizer.type: redis\ntokenizer.store_timeout: 2\n",
-      "is missing; type, store_timeout stand beside it: write them below a line tokenizer:, indented",
+      "is missing; type, store_timeout stand beside it: indent them below a line tokenizer:",
     ],
     [
       "TOKENIZER_TYPE: redis\nsafePassword: x\n",
-      "is missing; type, safe_password stand beside it: write them below a line tokenizer:, indented",
+      "is missing; type, safe_password stand beside it: indent them below a line tokenizer:",
     ],
     [
       "cookie: { secure: true }\noptions: { mine: 1 }\n",
-      "is missing; cookie stands beside it: write it below a line tokenizer:, indented",
+      "is missing; cookie stands beside it: indent it below a line tokenizer:",
     ],
     [
       `production:\n  ${section("timeout: 5").replaceAll("\n", "\n  ")}`,
       "is missing; it stands in the section production: move it out of there, to the top",
     ],
-    ["tokenizer:{type: local}\n", "is missing; put a blank behind the colon of tokenizer:"],
+    ["tokenizer:{type: local}\n", "is missing; put a space after the colon of tokenizer:"],
     ["app: { port: 3000 }\ndatabase: { url: x }\n", "is missing; give it a safe_password"],
   ])("%j", (text, message) => {
     expect(told(loadingText(text))).toEqual([`tokenizer: this section ${message}`]);
@@ -66,12 +66,12 @@ describe("express-session's options say what takes their place", () => {
       ),
     ).toEqual([
       "tokenizer: this section is missing; cookie stands beside it: write tokenizer({ tokenizer: { cookie: … } })",
-      "secret: is an option of express-session; here it is tokenizer.safe_password, or tokenizer.cookie.secret",
-      "name: is an option of express-session; here it is tokenizer.cookie.name",
-      "store: is an option of express-session; here it is tokenizer.type",
+      "secret: is an option of express-session; use tokenizer.safe_password, or tokenizer.cookie.secret",
+      "name: is an option of express-session; use tokenizer.cookie.name",
+      "store: is an option of express-session; use tokenizer.type",
       "resave: is an option of express-session; it is not needed: only changes are saved",
       "saveUninitialized: is an option of express-session; it is not needed: a session begins when you put something into it",
-      "cookie.maxAge: is an option of express-session; here it is tokenizer.timeout, in minutes",
+      "cookie.maxAge: is an option of express-session; use tokenizer.timeout, in minutes",
       "cookie.httpOnly: is an option of express-session; it is not needed: the cookie always has HttpOnly",
     ]);
   });
@@ -88,7 +88,7 @@ describe("express-session's options say what takes their place", () => {
     ["resave: false", "tokenizer.resave: there is no such setting; it is not needed: only changes are saved"],
     [
       "cookie: { maxAge: 60000 }",
-      "tokenizer.cookie.maxAge: there is no such setting; here it is tokenizer.timeout, in minutes",
+      "tokenizer.cookie.maxAge: there is no such setting; use tokenizer.timeout, in minutes",
     ],
     [
       "cookie: { httpOnly: true }",

@@ -5,7 +5,7 @@ import { GOOD_PASSWORD, loadingText, section } from "./loading.js";
 const whole = (text: string) => loadingText(text).error?.faults.map(({ message }) => message);
 const told = (text: string) => loadingText(text).error?.faults.map(({ path, message }) => `${path}: ${message}`);
 
-describe("a key without its blank, or its colon, is named by its own line", () => {
+describe("a key without its space, or its colon, is named by its own line", () => {
   test.each([
     ["before another key", "tokenizer:\n  type: local\n  timeout:20\n  host: x\n", 3],
     ["at the end", "tokenizer:\n  type: local\n  timeout:20\n", 3],
@@ -14,24 +14,24 @@ describe("a key without its blank, or its colon, is named by its own line", () =
     ["before comments and empty lines", "tokenizer:\r\n  type: local\r\n  timeout:20\r\n\r\n  # x\r\n  host: x\r\n", 3],
     ["in another section", "app:\n  name: x\n  port:3000\n  host: y\n", 3],
     ["a secret", "tokenizer:\n  safe_password:hunter2\n  type: local\n", 2],
-  ])("a blank, %s", (_, text, line) => {
-    expect(whole(text)).toEqual([`line ${line}: put a blank behind the colon.`]);
+  ])("a space, %s", (_, text, line) => {
+    expect(whole(text)).toEqual([`line ${line}: put a space after the colon.`]);
   });
 
   test.each([
-    ["tokenizer:\n  type: local\n  timeout = 20\n  host: x\n", "line 3: put a colon and a blank in place of the =."],
-    ["tokenizer:\n  timeout=20\n  host: x\n", "line 2: put a colon and a blank in place of the =."],
-    ["tokenizer:\n  type: local\n  timeout 20\n  host: x\n", "line 3: put a colon behind the key."],
-    ["tokenizer\n  type: local\n", "line 1: put a colon behind the key."],
+    ["tokenizer:\n  type: local\n  timeout = 20\n  host: x\n", "line 3: put a colon and a space in place of the =."],
+    ["tokenizer:\n  timeout=20\n  host: x\n", "line 2: put a colon and a space in place of the =."],
+    ["tokenizer:\n  type: local\n  timeout 20\n  host: x\n", "line 3: put a colon after the key."],
+    ["tokenizer\n  type: local\n", "line 1: put a colon after the key."],
   ])("%j", (text, message) => {
     expect(whole(text)).toEqual([message]);
   });
 
   test.each([
-    ["tokenizer:\n  timeout:20\n", "tokenizer: found a text: put a blank behind each colon; allowed: keys and"],
-    ["tokenizer:\n  type:local\n  timeout:20\n", "tokenizer: found a text: put a blank behind each colon; allowed"],
-    [section("cookie:{secure: true}"), "tokenizer.cookie: put a blank behind the colon"],
-    [section("cookie: { secure:true }"), "tokenizer.cookie.secure: put a blank behind the colon"],
+    ["tokenizer:\n  timeout:20\n", "tokenizer: found a text: put a space after each colon; allowed: keys and"],
+    ["tokenizer:\n  type:local\n  timeout:20\n", "tokenizer: found a text: put a space after each colon; allowed"],
+    [section("cookie:{secure: true}"), "tokenizer.cookie: put a space after the colon"],
+    [section("cookie: { secure:true }"), "tokenizer.cookie.secure: put a space after the colon"],
     ["tokenizer:\n  - type: local\n", "tokenizer: found a list: take the - in front of its keys away; allowed"],
     [section("timeout: 20,"), 'tokenizer.timeout: found the text "20,": take the , away; allowed: a number'],
     [section("type: redis;"), 'tokenizer.type: found the text "redis;": take the ; away; allowed: local'],
@@ -42,7 +42,7 @@ describe("a key without its blank, or its colon, is named by its own line", () =
 
   test("the key of a flow that holds its own secret is not shown", () => {
     const { error } = loadingText("tokenizer: { safe_password:hunter2 }");
-    expect(error?.faults[0]).toEqual({ path: "tokenizer.safe_password", message: "put a blank behind the colon" });
+    expect(error?.faults[0]).toEqual({ path: "tokenizer.safe_password", message: "put a space after the colon" });
     expect(error?.message).not.toContain("hunter2");
   });
 });
