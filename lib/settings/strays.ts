@@ -5,7 +5,8 @@ import { misspelt } from "./nearest.js";
 import { isSection, type Section, sectionOf } from "./plain.js";
 import { settingSections } from "./settings.js";
 
-const KEYS = Object.keys(settingSections.tokenizer ?? {});
+const plain = (name: string): string => name.replace(/[_-]/g, "").toLowerCase();
+const SETTINGS = new Map(Object.keys(settingSections.tokenizer ?? {}).map((key) => [plain(key), key]));
 /** Beside the section, hardly any application has these for itself. */
 const OURS_ALONE: readonly string[] = [
   "timeout",
@@ -88,9 +89,7 @@ function straysIn(document: Section): readonly string[] {
 
 /** `timeout`, also of `tokenizer.timeout`, `TOKENIZER_TIMEOUT` and `storeTimeout`. */
 function nameOf(key: string): string | undefined {
-  const plain = (name: string) => name.replace(/[_-]/g, "").toLowerCase();
-  const written = plain(key.replace(/^tokenizer[._]/i, ""));
-  return KEYS.find((setting) => plain(setting) === written);
+  return SETTINGS.get(plain(key.replace(/^tokenizer[._]/i, "")));
 }
 
 /** Other sections are the application's. */
