@@ -186,7 +186,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   };
   const hear = (how: "on" | "once" | "off"): Tokenizer["on"] => {
     return (event, listener) => {
-      endings.heard(event)[how](event, listener);
+      endings.heard(event, listener)[how](event, listener);
       return sessions;
     };
   };

@@ -21,6 +21,8 @@ export interface Io {
   readonly colours?: Colours | undefined;
   /** Where `tell` reaches a terminal. */
   readonly terminal?: Terminal | undefined;
+  /** Whether somebody sits there and types, also where nothing told reaches them. Default: nobody. */
+  readonly isAttended?: boolean | undefined;
 }
 
 export type Colours = ReturnType<typeof createColors>;

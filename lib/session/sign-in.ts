@@ -120,7 +120,9 @@ function checkOptions(options: unknown): void {
   const { keep }: { keep?: unknown } = options;
   const isList = Array.isArray(keep) && keep.every((key) => typeof key === "string");
   if (keep !== undefined && !isList) {
-    throw invalid(`req.signIn takes keep: a list of keys, as in keep: ["basket"]. It got ${kindOf(keep)}.`);
+    throw invalid(
+      `req.signIn takes keep: a list of keys, as in keep: ["basket"]. It got ${Array.isArray(keep) ? "a list of something else" : kindOf(keep)}.`,
+    );
   }
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { isPromise } from "../awaitable.js";
+import { TokenizerError } from "../errors.js";
 import { nextTick } from "../native.js";
 import { hashedKey, storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
@@ -77,6 +78,17 @@ export class TokenStore extends ExpressStore {
    *   once, before `get` returns.
    */
   override get(sid: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+    if (typeof callback !== "function") {
+      throw new TokenizerError(
+        "ARGUMENT_INVALID",
+        "sessions.store.get needs a callback: get(sid, (error, session) => …).",
+      );
+    }
+    // Of a request without a cookie, say.
+    if (typeof sid !== "string") {
+      callback(null, null);
+      return;
+    }
     const loading = this.#parts.engine.load(sid);
     const loaded = (error: unknown, found: LoadedSession | undefined) =>
       callback(error ?? null, found ? this.#dataOf(found) : null);
@@ -101,7 +113,8 @@ export class TokenStore extends ExpressStore {
    * @param callback gets the error, if any. Without one, an error is logged.
    */
   override set(sid: string, session: SessionData, callback?: (error?: unknown) => void): void {
-    this.#answer(this.#parts.engine.save(sid, session), undefined, callback);
+    const saving = isSavable(sid, session) ? this.#parts.engine.save(sid, session) : Promise.reject(notSavable(sid));
+    this.#answer(saving, undefined, callback);
   }
 
   /**
@@ -112,6 +125,10 @@ export class TokenStore extends ExpressStore {
    * @param callback gets the error, if any. Without one, an error is logged.
    */
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
+    if (typeof sid !== "string") {
+      callback?.();
+      return;
+    }
     const begun = new Begun(callback !== undefined);
     this.removals.note(sid, begun);
     this.#answer(this.#remove(sid), (error) => begun.settle(error), callback);
@@ -305,4 +322,13 @@ function either<T, C extends (error: unknown, result?: T) => void>(
   if (!callback) return work;
   settle(work, callback);
   return undefined;
+}
+
+function isSavable(sid: unknown, session: unknown): boolean {
+  return typeof sid === "string" && typeof session === "object" && session !== null;
+}
+
+function notSavable(sid: unknown): TokenizerError {
+  const wrong = typeof sid === "string" ? "a session, an object" : "a session's id, a text";
+  return new TokenizerError("SESSION_INVALID", `sessions.store.set(sid, session) needs ${wrong}.`);
 }

@@ -24,6 +24,30 @@ export function checkArguments(source: unknown, options: unknown, names: readonl
   const unknown = Object.keys(options).find((key) => !names.includes(key));
   if (unknown !== undefined)
     throw givenAmiss(unknown, `is no option${whereMeant(unknown) ?? didYouMean(unknown, names)}`);
+  checkLog(options.log);
+  checkClock(options.clock);
+}
+
+/** Otherwise the first warning would end the process, just when there is something to warn of. */
+function checkLog(log: unknown): void {
+  if (log === undefined || hasMethod(log, "warn")) return;
+  throw givenAmiss("log", "must be an object with a method warn(message), as console is");
+}
+
+function checkClock(clock: unknown): void {
+  if (clock === undefined || typeof clock === "function" || hasMethod(clock, "now")) return;
+  throw givenAmiss(
+    "clock",
+    "must be a function that answers milliseconds since 1970, or an object with a method now()",
+  );
+}
+
+function hasMethod(value: unknown, name: string): boolean {
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    typeof Reflect.get(value, name) === "function"
+  );
 }
 
 function whatElse(source: unknown): string | undefined {

@@ -60,6 +60,12 @@ test.each<[object, string]>([
   ],
   [{ store: {} }, "store, given to tokenizer(), is no option; use tokenizer.type."],
   [{ resave: true }, "resave, given to tokenizer(), is no option; it is not needed: only changes are saved."],
+  [{ log: () => {} }, "log, given to tokenizer(), must be an object with a method warn(message), as console is."],
+  [{ log: "console" }, "log, given to tokenizer(), must be an object with a method warn(message), as console is."],
+  [
+    { clock: 5 },
+    "clock, given to tokenizer(), must be a function that answers milliseconds since 1970, or an object with a method now().",
+  ],
   [{ clok: Date }, "clok, given to tokenizer(), is no option; did you mean clock?"],
 ])("settings and others' options in the second argument: %j", (options, message) => {
   expect(() => call(undefined, options)).toThrow(expect.objectContaining({ code: "SETTINGS_INVALID" }));

@@ -84,7 +84,8 @@ export class Users {
    * @param options.current the request whose session is to be marked as `current`. Default: none is marked.
    *
    * @example
-   * const list = await sessions.users.list(req.session.username, { current: req });
+   * const { username } = req.session;
+   * const list = username ? await sessions.users.list(username, { current: req }) : [];
    */
   async list(username: string, options: { current?: Request | undefined } = {}): Promise<UserSession[]> {
     const { index, operations, lifetime } = this.#parts;
@@ -112,7 +113,8 @@ export class Users {
    * @throws TokenizerError `ARGUMENT_INVALID` (500), at once, for anything else
    *
    * @example
-   * sockets.set(sessions.users.handle(req), socket); // sessions.on("ended", …) closes it
+   * const handle = sessions.users.handle(req);
+   * if (handle) sockets.set(handle, socket); // sessions.on("ended", …) closes it
    */
   handle(req: Request): string | undefined {
     requestKey("handle's argument", req);
