@@ -95,13 +95,13 @@ export class TokenizerError extends Error {
   readonly status: 401 | 500 | 503;
   /** The same number, by the name that NestJS, Fastify and others look for. */
   readonly statusCode: 401 | 500 | 503;
+  // Only declared: Node prints every property of an error that nobody caught, the empty ones, too.
   /** With `SETTINGS_INVALID`: all faults, in the order of the file. Otherwise an empty list. */
-  readonly faults: readonly SettingsFault[];
-
+  declare readonly faults: readonly SettingsFault[];
   /** How many sessions were ended, when not all could be. `undefined` with every other error. */
-  readonly ended: number | undefined;
+  declare readonly ended: number | undefined;
   /** How many sessions could not be ended. `undefined` with every other error. */
-  readonly failed: number | undefined;
+  declare readonly failed: number | undefined;
 
   /**
    * For a backend of your own: its methods throw no other errors.
@@ -123,9 +123,13 @@ export class TokenizerError extends Error {
     this.code = code;
     this.status = statusOf(code);
     this.statusCode = this.status;
-    this.faults = faults;
-    this.ended = ended;
-    this.failed = failed;
+    if (faults.length > 0) this.faults = faults;
+    if (ended !== undefined) this.ended = ended;
+    if (failed !== undefined) this.failed = failed;
+  }
+
+  static {
+    Object.defineProperty(TokenizerError.prototype, "faults", { value: Object.freeze([]), writable: true });
   }
 }
 

@@ -13,6 +13,11 @@ export function storageKey(sessionId: string): string {
   return SESSION_PREFIX + digest(sessionId);
 }
 
+/** The same by a hashed session id, as `sessions.store.all` lists it; nothing for what has not the form of one. */
+export function hashedKey(text: string): string | undefined {
+  return /^[\w-]{43}$/.test(text) ? SESSION_PREFIX + text : undefined;
+}
+
 /** The key of the record of a user's sessions. Names match exactly: without JSON, all lone surrogates would be the same. */
 export function userKey(username: string): string {
   return USER_PREFIX + digest(JSON.stringify(username));

@@ -3,7 +3,7 @@ import type { Request, RequestHandler } from "express";
 import { type BackendOptions, type BackendsInCode, makeBackend } from "./backends/open.js";
 import { type Keyring, makeKeyring, makePassingKeyring } from "./credentials/keyring.js";
 import { Deadline } from "./deadline.js";
-import { givenAmiss, TokenizerError } from "./errors.js";
+import { TokenizerError } from "./errors.js";
 import { checkHealth, type Health } from "./health.js";
 import { makeMiddleware } from "./middleware.js";
 import { assemble } from "./session/assembly.js";
@@ -15,8 +15,8 @@ import { RequestAttributes, shownAttributes } from "./session/request-attributes
 import type { TokenStore } from "./session/store.js";
 import type { KeyIds } from "./session/users/user-record.js";
 import type { Users } from "./session/users/users.js";
+import { checkArguments } from "./settings/arguments.js";
 import { type LoadedSettings, loadSettings } from "./settings/load.js";
-import { didYouMean } from "./settings/nearest.js";
 import { checkedCookie, type RequestCookie } from "./settings/request-cookie.js";
 import type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 import { warnOfDebugOutput } from "./warnings.js";
@@ -121,7 +121,7 @@ const PRUNE_INTERVAL = MINUTE;
  * app.use(sessions);
  */
 export function tokenizer(source?: string | SettingsInput, options: TokenizerOptions = {}): Tokenizer {
-  refuseUnknown(options);
+  checkArguments(source, options, OPTIONS);
   const { log = console, clock } = options;
   const warn = (message: string) => log.warn(`express-tokenizer: ${message}`);
   const settings = loadSettings(source, { log: { warn } });
@@ -130,14 +130,6 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
 }
 
 const OPTIONS = ["log", "clock", "cookie", "redis", "dynamodb"] satisfies (keyof TokenizerOptions)[];
-
-/** What is misspelt, or stands where nobody looks, must not be passed over: a client, least of all. */
-function refuseUnknown(options: object): void {
-  const unknown = Object.keys(options).find((key) => !OPTIONS.some((option) => option === key));
-  if (unknown === undefined) return;
-  const meant = unknown === "client" ? "; give { redis: { client } } or { dynamodb: { client } }" : undefined;
-  throw givenAmiss(unknown, `is no option${meant ?? didYouMean(unknown, OPTIONS)}`);
-}
 
 /** Fake timers put another `Date` in the global place, so that is where it is looked up, at each call. */
 function nowOf(clock: TokenizerOptions["clock"]): () => number {
@@ -195,7 +187,7 @@ export function makeTokenizer(settings: LoadedSettings, { now, warn, inCode, cre
   };
   const hear = (how: "on" | "once" | "off"): Tokenizer["on"] => {
     return (event, listener) => {
-      endings.heard(event)[how](event, listener);
+      endings.heard(event, listener)[how](event, listener);
       return sessions;
     };
   };

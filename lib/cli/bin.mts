@@ -63,7 +63,7 @@ async function run(argv: readonly string[]): Promise<number> {
   // NO_COLOR, FORCE_COLOR and TERM=dumb are known there; a pipe of a CI run it takes for a terminal.
   const isColoured = pico.isColorSupported && (stdout.isTTY === true || Boolean(process.env.FORCE_COLOR));
   const colours = pico.createColors(isColoured);
-  if (argv[0] !== "--version") return main(argv, { print, tell, env: process.env, terminal, width, colours });
+  if (argv[0] !== "--version") return main(argv, { ...io, width, colours });
   await print(version());
   return 0;
 }
@@ -74,6 +74,7 @@ function version(): string {
 }
 
 const terminal = stderr.isTTY ? { rewrite, ask: stdin.isTTY ? ask : undefined } : undefined;
+const io = { print, tell, env: process.env, terminal, isAttended: stdin.isTTY };
 const code = await run(process.argv.slice(2)).catch((error: unknown) => {
   if (error !== failure) throw error;
   return 0;

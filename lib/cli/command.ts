@@ -21,6 +21,8 @@ export interface Io {
   readonly colours?: Colours | undefined;
   /** Where `tell` reaches a terminal. */
   readonly terminal?: Terminal | undefined;
+  /** Whether somebody sits there and types, also where nothing told reaches them. Default: nobody. */
+  readonly isAttended?: boolean | undefined;
 }
 
 export type Colours = ReturnType<typeof createColors>;
@@ -92,7 +94,11 @@ function warner({ tell, colours = NO_COLOURS }: Io): (message: string) => void {
  * @throws TokenizerError `SETTINGS_INVALID`
  */
 export function readSettings({ settings: file }: Values, io: Io, warn = warner(io)): LoadedSettings {
-  return loadSettings(typeof file === "string" ? file : undefined, { env: io.env, log: { warn } });
+  return loadSettings(typeof file === "string" ? file : undefined, {
+    env: io.env,
+    log: { warn },
+    asking: "command",
+  });
 }
 
 /**

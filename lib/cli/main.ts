@@ -28,12 +28,14 @@ const EXAMPLE_COLUMN = 48;
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = argv;
+  const width = io.width ?? USUAL_WIDTH;
   if (name === "--help" || name === "-h" || name === "help") {
-    io.print(helpOfAll(io.width ?? USUAL_WIDTH));
+    const about = COMMANDS.find((candidate) => candidate.name === rest[0]);
+    io.print(about ? helpOf(about, width) : helpOfAll(width));
     return 0;
   }
   if (name === undefined) {
-    io.tell(helpOfAll(io.width ?? USUAL_WIDTH));
+    io.tell(helpOfAll(width));
     return 2;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
@@ -41,7 +43,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (!command) throw new UsageError(`There is no command ${name}${didYouMean(name, namesOf(COMMANDS)) || "."}`);
     const values = readOptions(command, rest);
     if (values.help) {
-      io.print(helpOf(command, io.width ?? USUAL_WIDTH));
+      io.print(helpOf(command, width));
       return 0;
     }
     return await command.run(values, io);

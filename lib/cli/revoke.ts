@@ -78,6 +78,7 @@ If the session is not there, the exit code is 1. If the user has none, it is 0.`
 /** Where nobody can be asked, whoever wrote the command was; and where there is nothing to end, there is nothing to ask. */
 async function ask(target: Target, parts: Parts, settings: LoadedSettings, io: Io): Promise<boolean> {
   const { ask: askAt } = io.terminal ?? {};
+  if (!askAt && io.isAttended) throw new UsageError("Your answer cannot be asked for here: add --yes.");
   if (!askAt) return true;
   const question = await withCount(io, `Looking for ${target.what}`, (looked) => target.question(parts, looked));
   if (question === undefined) return true;

@@ -39,8 +39,14 @@ export class Endings {
     nextTick(() => this.#emitter.emit("ended", end));
   }
 
-  /** The emitter, for one of these events: another name would never be heard of. */
-  heard(event: unknown): EventEmitter<Events> {
+  /** The emitter, for a listener of one of these events: another name would never be heard of. */
+  heard(event: unknown, listener: unknown): EventEmitter<Events> {
+    if (typeof listener !== "function") {
+      throw new TokenizerError(
+        "ARGUMENT_INVALID",
+        `The listener of sessions.on is a function. It got a ${typeof listener}.`,
+      );
+    }
     if (event === "ended") return this.#emitter;
     throw new TokenizerError("ARGUMENT_INVALID", 'The sessions have one event: sessions.on("ended", listener).');
   }

@@ -4,6 +4,7 @@ import type { CredentialsSealer } from "../credentials/credentials.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
+import { keyName } from "../visible.js";
 import { showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { Lifetime } from "./lifetime.js";
@@ -33,9 +34,11 @@ export async function signIn(
   { store, engine, lifetime, sealer }: SigningContext,
   old: LiveSession | undefined,
   credentials: ExpressTokenizer.SignInCredentials,
-  { keep = [], label, remember }: ExpressTokenizer.SignInOptions = {},
+  options: ExpressTokenizer.SignInOptions = {},
 ): Promise<void> {
   checkUser("signIn", credentials);
+  checkOptions(options);
+  const { keep = [], label, remember } = options;
   const remembered = isRemembered(remember, lifetime);
   const sealed = sealer && completeCredentials("signIn", credentials);
   const kept = req.session === old ? old : {};
@@ -105,6 +108,24 @@ async function exchangeSession(req: Request, store: TokenStore, work: () => Prom
   }
 }
 
+const OPTIONS = ["keep", "label", "remember"] satisfies (keyof ExpressTokenizer.SignInOptions)[];
+
+/** What is misspelt would be passed over: a basket lost, somebody not remembered. */
+function checkOptions(options: unknown): void {
+  const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
+  const other = isObject ? Object.keys(options).find((key) => !OPTIONS.some((option) => option === key)) : undefined;
+  const takes = "req.signIn takes { keep, label, remember } behind the credentials";
+  if (!isObject) throw invalid(`${takes}. It got ${kindOf(options)}.`);
+  if (other !== undefined) throw invalid(`${takes}. It got ${keyName(other)}.`);
+  const { keep }: { keep?: unknown } = options;
+  const isList = Array.isArray(keep) && keep.every((key) => typeof key === "string");
+  if (keep !== undefined && !isList) {
+    throw invalid(
+      `req.signIn takes keep: a list of keys, as in keep: ["basket"]. It got ${Array.isArray(keep) ? "a list of something else" : kindOf(keep)}.`,
+    );
+  }
+}
+
 /** What a form or a header says may be no text (`?device=a&device=b`), or a long one. */
 function labelOf(label: unknown): string | undefined {
   const text = Array.isArray(label) ? label.filter((part) => typeof part === "string").join(", ") : label;
@@ -129,9 +150,8 @@ function keepMaxAge({ cookie: { originalMaxAge } }: LiveSession, session: LiveSe
 function isRemembered(remember: unknown, lifetime: Lifetime): Pick<RecordHead, "remembered"> {
   if (remember === undefined || remember === false) return {};
   if (remember !== true) {
-    const found = typeof remember === "string" ? "a text" : `a value of type ${typeof remember}`;
     throw invalid(
-      `req.signIn takes remember: true or false. It got ${found}: of a checkbox, write remember: req.body.remember === "on".`,
+      `req.signIn takes remember: true or false. It got ${kindOf(remember)}: of a checkbox, write remember: req.body.remember === "on".`,
     );
   }
   if (lifetime.remembers) return { remembered: true };
@@ -144,7 +164,10 @@ function isRemembered(remember: unknown, lifetime: Lifetime): Pick<RecordHead, "
 function checkUser(method: string, credentials: ExpressTokenizer.SignInCredentials): void {
   const username: unknown = credentials?.username;
   if (typeof username === "string" && username !== "") return;
-  throw invalid(`req.${method} needs a username: a text that is not empty.`);
+  const got = typeof credentials === "object" && credentials !== null ? kindOf(username) : kindOf(credentials);
+  throw invalid(
+    `req.${method} needs a username: a text that is not empty. It got ${got}. Write req.${method}({ username, password }).`,
+  );
 }
 
 function checkSameUser(credentials: ExpressTokenizer.SignInCredentials, { username }: LiveSession): void {
@@ -161,7 +184,16 @@ function completeCredentials(
 ): ExpressTokenizer.Credentials {
   const { password } = credentials;
   if (typeof password === "string") return { ...credentials, password };
-  throw invalid(`req.${method} needs a password: a text, to be sealed into the session.`);
+  throw invalid(
+    `req.${method} needs a password: a text, to be sealed into the session. It got ${kindOf(password)}. ` +
+      "If your application needs none after the sign-in, keep none: authenticator: { type: none } in the settings.",
+  );
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value === "string") return value === "" ? "an empty text" : "a text";
+  return `a value of type ${Array.isArray(value) ? "array" : typeof value}`;
 }
 
 /**

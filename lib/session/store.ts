@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import type { Request } from "express";
 import { type CookieOptions, Store as ExpressStore, type Session, type SessionData } from "express-session";
 import { isPromise } from "../awaitable.js";
+import { TokenizerError } from "../errors.js";
 import { nextTick } from "../native.js";
-import { storageKey } from "../session-id.js";
+import { hashedKey, storageKey } from "../session-id.js";
 import { Begun, note } from "./begun.js";
 import { cookieData, showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
@@ -77,6 +78,17 @@ export class TokenStore extends ExpressStore {
    *   once, before `get` returns.
    */
   override get(sid: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+    if (typeof callback !== "function") {
+      throw new TokenizerError(
+        "ARGUMENT_INVALID",
+        "sessions.store.get needs a callback: get(sid, (error, session) => …).",
+      );
+    }
+    // Of a request without a cookie, say.
+    if (typeof sid !== "string") {
+      callback(null, null);
+      return;
+    }
     const loading = this.#parts.engine.load(sid);
     const loaded = (error: unknown, found: LoadedSession | undefined) =>
       callback(error ?? null, found ? this.#dataOf(found) : null);
@@ -101,20 +113,25 @@ export class TokenStore extends ExpressStore {
    * @param callback gets the error, if any. Without one, an error is logged.
    */
   override set(sid: string, session: SessionData, callback?: (error?: unknown) => void): void {
-    this.#answer(this.#parts.engine.save(sid, session), undefined, callback);
+    const saving = isSavable(sid, session) ? this.#parts.engine.save(sid, session) : Promise.reject(notSavable(sid));
+    this.#answer(saving, undefined, callback);
   }
 
   /**
    * Removes a session. One that is missing is no error. Requests of that session that are under way wait for it before they
    * answer.
    *
-   * @param sid the session id
+   * @param sid the session id, or the `id` that `all` lists
    * @param callback gets the error, if any. Without one, an error is logged.
    */
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
+    if (typeof sid !== "string") {
+      callback?.();
+      return;
+    }
     const begun = new Begun(callback !== undefined);
     this.removals.note(sid, begun);
-    this.#answer(this.#parts.engine.remove(storageKey(sid), "destroyed"), (error) => begun.settle(error), callback);
+    this.#answer(this.#remove(sid), (error) => begun.settle(error), callback);
   }
 
   /**
@@ -245,6 +262,13 @@ export class TokenStore extends ExpressStore {
     return either(this.#parts.listing.prune(), callback);
   }
 
+  async #remove(sid: string): Promise<void> {
+    const { engine } = this.#parts;
+    const wasThere = await engine.remove(storageKey(sid), "destroyed");
+    const listed = hashedKey(sid);
+    if (!wasThere && listed) await engine.remove(listed, "destroyed");
+  }
+
   #dataOf({ fields, snapshot }: LoadedSession): SessionData {
     const { engine, cookie } = this.#parts;
     // Not a copy: of each session loaded it would live until the next collection of all.
@@ -298,4 +322,13 @@ function either<T, C extends (error: unknown, result?: T) => void>(
   if (!callback) return work;
   settle(work, callback);
   return undefined;
+}
+
+function isSavable(sid: unknown, session: unknown): boolean {
+  return typeof sid === "string" && typeof session === "object" && session !== null;
+}
+
+function notSavable(sid: unknown): TokenizerError {
+  const wrong = typeof sid === "string" ? "a session, an object" : "a session's id, a text";
+  return new TokenizerError("SESSION_INVALID", `sessions.store.set(sid, session) needs ${wrong}.`);
 }

@@ -2,9 +2,10 @@
 import type { ErrorObject } from "ajv";
 import { type SettingsFault, TokenizerError } from "../errors.js";
 import { quoted } from "../visible.js";
+import { whereElse } from "./elsewhere.js";
 import { didYouMean, misspelt } from "./nearest.js";
-import { isSection } from "./plain.js";
 import { type SettingSchema, settingSections } from "./settings.js";
+import { adviceOn, typesOf } from "./value-advice.js";
 
 /** Keys and indexes from the top of the settings. */
 export type Path = readonly (string | number)[];
@@ -98,6 +99,10 @@ function missing(at: Path): Finding {
 
 function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObject): Finding {
   const allowed = Object.keys((parentSchema as SettingSchema).properties ?? {});
+  const [before = ""] = key.split(":");
+  if (before !== key && allowed.includes(before)) {
+    return { at: [...section, before], message: "put a space after the colon" };
+  }
   if ((data as Record<string, unknown>)[key] === null && misspelt(key, allowed) === undefined) {
     return straySecret(section);
   }
@@ -105,27 +110,6 @@ function unknownKey(section: Path, key: string, { parentSchema, data }: ErrorObj
     at: [...section, key],
     message: `there is no such setting${whereElse(section, key) ?? didYouMean(key, allowed)}`,
   };
-}
-
-/** What clients of databases call what is called otherwise here. */
-const CALLED_ELSEWHERE = new Map([
-  ["tls", "ssl"],
-  ["db", "database"],
-  ["user", "username"],
-  ["pass", "password"],
-  ["uri", "url"],
-  ["ttl", "timeout"],
-]);
-
-function whereElse(section: Path, key: string): string | undefined {
-  const meant = CALLED_ELSEWHERE.get(key);
-  const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
-  if (home === undefined) return undefined;
-  if (meant !== undefined) return `; did you mean ${home}.${meant}?`;
-  // There, and yet not allowed: what the settings say for all requests, and nobody for one.
-  return home === section.join(".")
-    ? " for one request: it belongs in the settings"
-    : `; it belongs in the section ${home}`;
 }
 
 /** In `{ secret: one,two }` the comma makes `two` a key without a value: the name itself must not be shown. */
@@ -137,7 +121,7 @@ function straySecret(section: Path): Finding {
 function describeValue(value: unknown, schema: SettingSchema, byVariable: boolean): string {
   const hidden = schema.writeOnly || schema.type === "object";
   const found = hidden ? kindOf(value) : showValue(value, byVariable);
-  const advice = byVariable ? "" : quotingAdvice(value, schema);
+  const advice = byVariable ? "" : adviceOn(value, schema);
   const misfit = typeof value === "string" && value !== "" && schema.pattern !== undefined;
   return `found ${found}${advice}; allowed: ${misfit ? gist(schema) : `${describeAllowed(schema)} (${gist(schema)})`}`;
 }
@@ -178,33 +162,6 @@ function withoutLogin(text: string): string {
   const at = text.lastIndexOf("@");
   const shown = at === -1 ? text : `${scheme}…${text.slice(at)}`;
   return scheme === "" ? shown : shown.replace(/\?.*$/s, "?…");
-}
-
-function quotingAdvice(value: unknown, schema: SettingSchema): string {
-  const wanted = typesOf(schema);
-  if (isSection(schema.default ?? schema.examples?.[0])) {
-    // Whoever names it wants what it stands for, and not to be without it.
-    if (value === null || value === true) return ": write {} for its defaults";
-    if (value === false) return ": take the line away";
-  }
-  if (value === null) {
-    return wanted.includes("string") ? ": quote it, or take the line away" : ": take the line away";
-  }
-  if (wanted.includes("string") && (typeof value === "number" || typeof value === "boolean")) {
-    return schema.enum === undefined ? ": quote it" : "";
-  }
-  return typeof value === "string" && looksLike(value, wanted) ? ": take the quotes away" : "";
-}
-
-function looksLike(text: string, wanted: readonly string[]): boolean {
-  if (wanted.includes("boolean")) {
-    return text === "true" || text === "false";
-  }
-  return (wanted.includes("number") || wanted.includes("integer")) && text.trim() !== "" && Number.isFinite(+text);
-}
-
-function typesOf({ type = [] }: SettingSchema): readonly string[] {
-  return typeof type === "string" ? [type] : type;
 }
 
 function describeAllowed(schema: SettingSchema): string {

@@ -1,9 +1,11 @@
 /** Reads a settings file: from its name to one plain document, or a refusal that says what to do. */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
+import { CORE_SCHEMA, loadAll, mergeTag } from "js-yaml";
 import { TokenizerError } from "../errors.js";
 import { visible } from "../visible.js";
+import { type Asking, adviceWithout, howToBegin, howToOwn } from "./file-advice.js";
+import { describeYamlFault } from "./yaml-faults.js";
 
 /** A settings file as it was found; what stands in its sections is not yet checked. */
 export interface SettingsFile {
@@ -14,6 +16,8 @@ export interface SettingsFile {
   readonly document: Readonly<Record<string, unknown>>;
   /** Whether every user of the machine can read it. Always false on Windows, where the mode does not say. */
   readonly worldReadable: boolean;
+  /** Whether this process could not read it any more, if its owner alone could. */
+  readonly isOthers: boolean;
 }
 
 const MOST_BYTES = 256 * 1024;
@@ -21,35 +25,42 @@ const MOST_BYTES = 256 * 1024;
 const MOST_VALUES = 1_000_000;
 const MOST_LEVELS = 100;
 const READABLE_BY_OTHERS = 0o004;
+const NO_SUCH_FILE = "there is no such file";
+const NOT_ALLOWED = "this process may not read the file";
 
 /** Applications share the file, and `<<` is common in those; other tags would make objects that are not plain. */
 const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
 
-const HOW_TO_START =
-  "Copy node_modules/express-tokenizer/settings.example.yml to settings.yml and give it a safe_password, " +
-  'or name another file: tokenizer("config/settings.yml"), or TOKENIZER_SETTINGS.';
-
-const QUOTING = " A text with : # & * ! % @ or quotes in it belongs in 'single quotes'.";
-
 /** @throws {TokenizerError} `SETTINGS_INVALID`: there is no such file, or it is not one YAML mapping. */
-export function readSettingsFile(name: string): SettingsFile {
+export function readSettingsFile(name: string, asking: Asking): SettingsFile {
   const file = resolve(name);
-  const stats = statFile(name, file);
+  const stats = statFile(name, file, asking);
   if (!stats.isFile()) {
-    throw refusal(name, `${stats.isDirectory() ? "this is a folder" : "this is not a file"}. ${HOW_TO_START}`);
+    const found = stats.isDirectory() ? "this is a folder" : "this is not a file";
+    throw refusal(name, `${found}. ${adviceWithout(file, stats.isDirectory(), asking)}`);
   }
   if (stats.size > MOST_BYTES) {
     throw refusal(name, `the file has ${stats.size} bytes; a settings file has at most ${MOST_BYTES} (256 KiB).`);
   }
+  const document = parse(name, readText(name, file));
+  if (document === null) throw refusal(name, `the file is empty. ${howToBegin(asking)}`);
   const worldReadable = process.platform !== "win32" && (stats.mode & READABLE_BY_OTHERS) !== 0;
-  return { name, file, document: parse(name, readText(name, file)), worldReadable };
+  return { name, file, document, worldReadable, isOthers: belongsToOthers(stats) };
 }
 
-function statFile(name: string, file: string): Stats {
+/** Root can read everybody's. */
+function belongsToOthers({ uid }: Stats): boolean {
+  const own = process.geteuid?.() ?? 0;
+  return own !== 0 && own !== uid;
+}
+
+function statFile(name: string, file: string, asking: Asking): Stats {
   try {
     return statSync(file);
   } catch (error) {
-    throw refusal(name, `${whyUnreadable(error)} (${file}). ${HOW_TO_START}`, error);
+    const reason = whyUnreadable(error);
+    const advice = reason === NO_SUCH_FILE ? ` ${adviceWithout(file, false, asking)}` : "";
+    throw refusal(name, `${reason} (${file}).${advice}`, error);
   }
 }
 
@@ -66,29 +77,27 @@ function readBytes(name: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw refusal(name, `${whyUnreadable(error)} (${file}).`, error);
+    const reason = whyUnreadable(error);
+    throw refusal(name, `${reason} (${file}).${reason === NOT_ALLOWED ? ` ${howToOwn(name)}` : ""}`, error);
   }
 }
 
 function whyUnreadable(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOENT" || code === "ENOTDIR") {
-    return "there is no such file";
+    return NO_SUCH_FILE;
   }
-  return code === "EACCES" || code === "EPERM"
-    ? "this process may not read the file"
-    : `the file cannot be read: ${code ?? "unknown"}`;
+  return code === "EACCES" || code === "EPERM" ? NOT_ALLOWED : `the file cannot be read: ${code ?? "unknown"}`;
 }
 
-function parse(name: string, text: string): Readonly<Record<string, unknown>> {
+/** Null: there is nothing in it. */
+function parse(name: string, text: string): Readonly<Record<string, unknown>> | null {
   const documents = parseYaml(name, text);
   if (documents.length > 1) {
     throw refusal(name, `the file holds ${documents.length} YAML documents; keep one, and take the lines --- away.`);
   }
   const [document = null] = documents;
-  if (document === null) {
-    throw refusal(name, `the file is empty. ${HOW_TO_START}`);
-  }
+  if (document === null) return null;
   if (typeof document !== "object" || Array.isArray(document)) {
     const found = Array.isArray(document) ? "a list" : `a ${typeof document === "string" ? "text" : typeof document}`;
     throw refusal(name, `the file holds ${found}; it must hold sections, beginning with a line tokenizer:`);
@@ -104,37 +113,6 @@ function parseYaml(name: string, text: string): unknown[] {
     // The parser's own error quotes the lines around the fault, secrets among them: it must not become the cause.
     throw refusal(name, describeYamlFault(error));
   }
-}
-
-/** The parser has no codes, only reasons; they change the wording here, and nothing else. */
-function describeYamlFault(error: unknown): string {
-  if (!(error instanceof YAMLException)) {
-    return "this is not YAML that can be read.";
-  }
-  const { mark } = error;
-  const where = mark === undefined ? "" : `line ${mark.line + 1}, column ${mark.column + 1}: `;
-  if (mark && isSetInByTab(mark)) {
-    return `${where}the line is set in with a tab, which YAML does not allow; use spaces.`;
-  }
-  const twice = error.reason === "duplicated mapping key" ? keyAt(mark) : undefined;
-  if (twice !== undefined) {
-    return `${where}the key ${twice} is there twice; keep one.`;
-  }
-  const advice = error.reason.includes("exceeded") ? "" : QUOTING;
-  return `${where}${withoutValues(error.reason)}.${advice}`;
-}
-
-/** Some reasons go on to quote a tag or an alias: an unquoted password may have been read as one. */
-function withoutValues(reason: string): string {
-  return reason.replace(/(?:: |\s*!<|\s*").*$/s, "");
-}
-
-function keyAt(mark: YAMLException["mark"]): string | undefined {
-  return mark && /^[\w.-]{1,64}(?=\s*:)/.exec(mark.buffer.slice(mark.position))?.[0];
-}
-
-function isSetInByTab({ buffer, line }: NonNullable<YAMLException["mark"]>): boolean {
-  return /^ *\t/.test(buffer.split(/\r\n|\r|\n/)[line] ?? "");
 }
 
 /** Aliases are shared, not copied: small to parse, but whoever walks the document walks all of what they stand for. */

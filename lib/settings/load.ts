@@ -3,13 +3,14 @@ import { Ajv, type ValidateFunction } from "ajv";
 import { FILE_VARIABLE, foreignVariables, type Reading, readEnvironment } from "./environment.js";
 import { describe, type Finding, onePerPlace, refuseAll, writePath, writePlace } from "./faults.js";
 import { readSettingsFile, type SettingsFile } from "./file.js";
+import type { Asking } from "./file-advice.js";
 import { folderOf } from "./folder.js";
-import { misspelt } from "./nearest.js";
 import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { EDITORS_KEYWORDS, type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
-import { misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
+import { missingSection, standsBeside } from "./strays.js";
+import { long, misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
 
 /** Settings, and where they came from. */
 export interface LoadedSettings extends Settings {
@@ -25,6 +26,8 @@ export interface LoadOptions {
   readonly log: { warn(message: string): void };
   /** Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Who asks, for advice on how to name another file. Default `code`. */
+  readonly asking?: Asking;
 }
 
 /** What was opened, before anything in it is looked at. */
@@ -50,8 +53,8 @@ let compiled: ValidateFunction | undefined;
  * @throws {TokenizerError} `SETTINGS_INVALID`, with all `faults` at once and no secret's value anywhere.
  */
 export function loadSettings(source: string | SettingsInput | undefined, options: LoadOptions): LoadedSettings {
-  const { log, env = process.env } = options;
-  const opened = typeof source === "object" ? openObject(source) : openFile(source, env);
+  const { log, env = process.env, asking = "code" } = options;
+  const opened = typeof source === "object" ? openObject(source) : openFile(source, env, asking);
   const variables = new Map(opened.readings.map(({ at, variable }) => [writePath(at), variable]));
   for (const warning of opened.warnings) {
     log.warn(warning);
@@ -62,7 +65,13 @@ export function loadSettings(source: string | SettingsInput | undefined, options
   if (findings.length > 0) {
     throw refuseAll(findings, { name: opened.name, document: given, variables });
   }
-  for (const warning of [...weak(draft, variables), ...wrapped(draft, variables)]) {
+  const beside = standsBeside(opened.document, opened.file !== undefined);
+  for (const warning of [
+    ...weak(draft, variables),
+    ...wrapped(draft, variables),
+    ...long(draft, variables),
+    ...beside,
+  ]) {
     log.warn(warning);
   }
   return complete(draft, { ...(opened.file && { file: opened.file }), ...(unused.length > 0 && { unused }) });
@@ -73,8 +82,8 @@ function openObject(document: SettingsInput): Source {
   return { name: OBJECT_NAME, document: section, readings: [], warnings: misspeltAuthenticator(section) };
 }
 
-function openFile(name: string | undefined, env: NodeJS.ProcessEnv): Source {
-  const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE));
+function openFile(name: string | undefined, env: NodeJS.ProcessEnv, asking: Asking): Source {
+  const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE), asking);
   return {
     ...file,
     readings: readEnvironment(env),
@@ -113,27 +122,23 @@ function assign(target: Record<string, unknown>, [key = "", ...rest]: readonly s
 /** Answers the draft as it counts, with its defaults and what a `url` stands for. */
 function check(
   given: Draft,
-  { document, readings }: Source,
+  { document, readings, file }: Source,
   variables: ReadonlyMap<string, string>,
   env: NodeJS.ProcessEnv,
 ): { draft: Draft; findings: readonly Finding[] } {
+  const isFile = file !== undefined;
   if ((document.tokenizer ?? undefined) === undefined && readings.length === 0) {
-    return { draft: given, findings: [missingSection(document)] };
+    return { draft: given, findings: missingSection(document, isFile) };
   }
   const sound = isSection(given.authenticator) && isSection(given.tokenizer);
   const texts = sound ? checkRedisTexts(given.tokenizer) : [];
   const unread = readings.flatMap(({ at, fault }) => (fault === undefined ? [] : [{ at, message: fault }]));
   const findings = [...unread, ...texts, ...checkSchema(given, variables)];
+  const beside = standsBeside(document, isFile).map((message) => ({ at: ["tokenizer"], message }));
   if (!sound) return { draft: given, findings: onePerPlace(findings) };
   const draft = texts.length > 0 ? given : { ...given, tokenizer: fillInUrl(given.tokenizer) };
-  return { draft, findings: onePerPlace([...findings, ...checkRules(draft, env)]) };
-}
-
-function missingSection(document: Section): Finding {
-  const meant = Object.keys(document).find((key) => key !== "tokenizer" && misspelt(key, ["tokenizer"]));
-  const reason = Object.hasOwn(document, "tokenizer") ? "is empty" : "is missing";
-  const advice = meant === undefined ? "give it a safe_password" : `did you mean it by ${writePath([meant])}?`;
-  return { at: ["tokenizer"], message: `this section ${reason}; ${advice}` };
+  const all = onePerPlace([...findings, ...checkRules(draft, env)]);
+  return { draft, findings: all.length === 0 ? [] : [...all, ...beside] };
 }
 
 /** Fills in the defaults, too. */

@@ -5,7 +5,7 @@ import type { Finding, Path } from "./faults.js";
 import { whyNotMeant } from "./folder.js";
 import { type Section, sectionOf } from "./plain.js";
 import { checkRedis } from "./redis-rules.js";
-import { findPlaceholders } from "./secrets.js";
+import { findPlaceholders, HOW_TO_MAKE_ONE } from "./secrets.js";
 import { SAMPLE_SAFE_PASSWORD } from "./settings.js";
 
 /** Settings with their defaults, whether or not they have passed the schema: each rule looks only at what is sound. */
@@ -23,9 +23,6 @@ export interface WeakSecret {
 type Rule = (draft: Draft, env: NodeJS.ProcessEnv) => readonly Finding[];
 
 const FEWEST_CHARACTERS = 16;
-
-/** Ends the sentence about a secret that is missing or weak. */
-export const HOW_TO_MAKE_ONE = "make one with: npx express-tokenizer new-password";
 
 const AUTHENTICATORS_WITHOUT_CREDENTIALS: readonly unknown[] = ["openldap", "ldap", "microsoft", "none"];
 
@@ -51,12 +48,19 @@ function weakIn(at: Path, value: unknown): readonly WeakSecret[] {
   });
 }
 
+/** `change-me-…`, `replace-this-…`, `insert-your-…`, `your-secret-…` */
+const SAYS_ITSELF =
+  /^((change|replace)[-_ ]?(me|this)|(insert|enter|put)[-_ ]?your|your[-_ ]?(own|safe|secret|strong|password|key))([-_ \d]|$)/i;
+
 function whyWeak(secret: unknown): string | undefined {
   if (typeof secret !== "string" || secret === "") {
     return undefined;
   }
   if (secret === SAMPLE_SAFE_PASSWORD) {
     return "is the sample of the documentation, which everybody knows";
+  }
+  if (SAYS_ITSELF.test(secret)) {
+    return "is a placeholder, which anybody can guess";
   }
   return [...secret].length < FEWEST_CHARACTERS ? `is shorter than ${FEWEST_CHARACTERS} characters` : undefined;
 }

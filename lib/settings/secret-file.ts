@@ -17,7 +17,7 @@ const NO_SUCH_NAME =
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file (what stands here must be a file's name, not the secret)",
-  EACCES: "it may not be read",
+  EACCES: "this process may not read it; give it to the user that the application runs as",
   EISDIR: "this is a folder",
 };
 

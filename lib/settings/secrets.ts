@@ -37,11 +37,18 @@ function eachOf(at: Path, value: unknown): readonly Secret[] {
 /** What another program was to fill in, and did not: `${NAME}`, `$NAME`, `$(NAME)`, `%NAME%`, `{{ name }}`, `#{name}`, `<name>`. */
 const TO_BE_FILLED_IN = /^([$#]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>)$/s;
 
+/** Ends the sentence about a secret that is missing or weak. */
+export const HOW_TO_MAKE_ONE = "make one with: npx express-tokenizer new-password";
+
+/** Where any secret will do. The others somebody else has given. */
+const OF_OUR_OWN: readonly string[] = ["safe_password", "secret"];
+
 /** Refused everywhere: what stands for a secret is known to whoever reads the file. */
 export function findPlaceholders(document: Section): readonly Finding[] {
   return secretsIn(document).flatMap(({ at, value }) => {
     const message = typeof value === "string" ? whyPlaceholder(value.trim()) : undefined;
-    return message === undefined ? [] : [{ at, message }];
+    const isOwn = at.some((step) => OF_OUR_OWN.includes(String(step)));
+    return message === undefined ? [] : [{ at, message: isOwn ? `${message}; ${HOW_TO_MAKE_ONE}` : message }];
   });
 }
 

@@ -1,20 +1,27 @@
 /** What is allowed, but is probably not meant. */
 import { writePath, writePlace } from "./faults.js";
 import type { SettingsFile } from "./file.js";
+import { howToOwn } from "./file-advice.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
-import { type Draft, HOW_TO_MAKE_ONE, weakSecrets } from "./rules.js";
-import { isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
-import { settingsSchema } from "./settings.js";
+import { type Draft, weakSecrets } from "./rules.js";
+import { HOW_TO_MAKE_ONE, isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
+import { settingSections, settingsSchema } from "./settings.js";
+import { notInMilliseconds } from "./value-advice.js";
 
 const AUTHENTICATORS: readonly unknown[] = settingsSchema.properties.authenticator.properties.type.enum;
 
 /** A file that others can read and that holds a secret. */
-export function worldReadable({ name, document, worldReadable }: SettingsFile): readonly string[] {
+export function worldReadable({ name, document, worldReadable, isOthers }: SettingsFile): readonly string[] {
   const [secret] = worldReadable ? secretsIn(document) : [];
-  return secret === undefined
-    ? []
-    : [`${name} holds ${writePath(secret.at)} and can be read by every user of this machine: chmod 600 ${name}`];
+  if (secret === undefined) return [];
+  const found = `${name} holds ${writePath(secret.at)} and can be read by every user of this machine`;
+  // With chmod alone, this process could not read it either.
+  return [
+    isOthers
+      ? `${found}, and belongs to another user than this process. ${howToOwn(name)}`
+      : `${found}: chmod 600 ${name}`,
+  ];
 }
 
 /** A section that is `authenticator` in all but its name: its `type` decides whether credentials are kept. */
@@ -56,4 +63,32 @@ export function weak(draft: Draft, variables: ReadonlyMap<string, string>): read
   return secrets.length === 0
     ? []
     : [`${secrets.join("; ")}. With NODE_ENV=production that is refused; ${HOW_TO_MAKE_ONE}`];
+}
+
+/** So long that milliseconds may be meant; in the setting's own unit, with how many of them another unit has. */
+const LONG = [
+  { path: "tokenizer", keys: ["timeout", "absolute_timeout"], from: 365 * 24 * 60, per: 24 * 60, unit: "days" },
+  {
+    path: "tokenizer.remember",
+    keys: ["timeout", "absolute_timeout"],
+    from: 365 * 24 * 60,
+    per: 24 * 60,
+    unit: "days",
+  },
+  { path: "tokenizer", keys: ["store_timeout"], from: 1000, per: 60, unit: "minutes" },
+];
+
+/** A warning for each time that is a year or more, or longer than anybody waits for an answer. */
+export function long(draft: Draft, variables: ReadonlyMap<string, string>): readonly string[] {
+  return LONG.flatMap(({ path, keys, from, per, unit }) =>
+    keys.flatMap((key) => {
+      const at = [...path.split("."), key];
+      const value = valueAt({ ...draft }, at);
+      const schema = settingSections[path]?.[key];
+      if (typeof value !== "number" || value < from || schema === undefined) return [];
+      return [
+        `${writePlace(at, variables)} is ${value}, which is ${Math.round(value / per)} ${unit}; ${notInMilliseconds(value, schema)}`,
+      ];
+    }),
+  );
 }

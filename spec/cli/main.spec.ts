@@ -25,6 +25,10 @@ Examples:
 More about a command: npx express-tokenizer COMMAND --help`);
   });
 
+  test("of one command by help and its name", async () => {
+    expect((await commandLine(["help", "revoke"])).stdout).toBe((await commandLine(["revoke", "--help"])).stdout);
+  });
+
   test("without a command it is told, and the exit code is 2", async () => {
     const { code, stdout, stderr } = await commandLine([]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

@@ -181,6 +181,18 @@ describe("at a terminal", () => {
     expect(await hasEnded(ada)).toBe(false);
   });
 
+  test("whose errors go elsewhere, where the question would, too, nothing is ended without --yes", async () => {
+    const { app, run } = await appAt(local());
+    const ada = await signedIn(app, "ada");
+    expect(await run(["revoke", "--all"], { isAttended: true })).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: "Your answer cannot be asked for here: add --yes.\nHelp: npx express-tokenizer revoke --help",
+    });
+    expect(await hasEnded(ada)).toBe(false);
+    expect(await run(["revoke", "--all", "--yes"], { isAttended: true })).toMatchObject({ code: 0 });
+  });
+
   test("--yes is the answer beforehand", async () => {
     const { app, run } = await appAt(local());
     await signedIn(app, "ada");

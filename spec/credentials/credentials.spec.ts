@@ -7,6 +7,8 @@ import { type App, SAFE_PASSWORD, startApp, type Visitor } from "../support/app.
 import { encodings } from "../support/encodings.js";
 import { changeStored, readStored } from "../support/stored.js";
 
+const KEEP_NONE =
+  " If your application needs none after the sign-in, keep none: authenticator: { type: none } in the settings.";
 const PASSWORD = "ada's own secret";
 const SALT = "the salt of these specs";
 
@@ -189,12 +191,30 @@ describe("row 24: no secret anywhere", () => {
   });
 
   test.each([
-    [{ username: "", password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
-    [{ password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
-    [{ username: 7, password: PASSWORD }, "req.signIn needs a username: a text that is not empty."],
-    [{ username: { $ne: PASSWORD } }, "req.signIn needs a username: a text that is not empty."],
-    [{ username: "ada" }, "req.signIn needs a password: a text, to be sealed into the session."],
-    [{ username: "ada", password: [PASSWORD] }, "req.signIn needs a password: a text, to be sealed into the session."],
+    [
+      { username: "", password: PASSWORD },
+      "req.signIn needs a username: a text that is not empty. It got an empty text. Write req.signIn({ username, password }).",
+    ],
+    [
+      { password: PASSWORD },
+      "req.signIn needs a username: a text that is not empty. It got undefined. Write req.signIn({ username, password }).",
+    ],
+    [
+      { username: 7, password: PASSWORD },
+      "req.signIn needs a username: a text that is not empty. It got a value of type number. Write req.signIn({ username, password }).",
+    ],
+    [
+      { username: { $ne: PASSWORD } },
+      "req.signIn needs a username: a text that is not empty. It got a value of type object. Write req.signIn({ username, password }).",
+    ],
+    [
+      { username: "ada" },
+      `req.signIn needs a password: a text, to be sealed into the session. It got undefined.${KEEP_NONE}`,
+    ],
+    [
+      { username: "ada", password: [PASSWORD] },
+      `req.signIn needs a password: a text, to be sealed into the session. It got a value of type array.${KEEP_NONE}`,
+    ],
   ])("in the refusal of %j", async (credentials, message) => {
     const visitor = app.visitor();
     const answer = await visitor.post("/sign-in", credentials);

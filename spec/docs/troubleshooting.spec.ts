@@ -309,7 +309,16 @@ describe("settings", () => {
   };
 
   test("each refusal is as it is quoted", () => {
-    expectQuoted("there is no such file", [refusal("settings.yml", {})]);
+    // The project's own folder has a settings.yml, once `npm start` ran there.
+    const before = process.cwd();
+    const empty = join(temporaryFolder(), "app");
+    mkdirSync(empty);
+    process.chdir(empty);
+    try {
+      expectQuoted("there is no such file", [refusal("settings.yml", {})]);
+    } finally {
+      process.chdir(before);
+    }
     expectQuoted("is missing;", [refusal({ tokenizer: {} }, {})]);
     const short = { tokenizer: { safe_password: "short" } };
     expectQuoted("is shorter than", [refusal(short, { NODE_ENV: "production" })]);

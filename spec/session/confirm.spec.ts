@@ -395,11 +395,15 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       { username: "grace", password: "p" },
       "req.confirmSignIn got another user's credentials than the signed-in one's. To change users, call req.signIn.",
     ],
-    ["without a name", { password: "p" }, "req.confirmSignIn needs a username: a text that is not empty."],
+    [
+      "without a name",
+      { password: "p" },
+      "req.confirmSignIn needs a username: a text that is not empty. It got undefined. Write req.confirmSignIn({ username, password }).",
+    ],
     [
       "without a password",
       { username: "ada" },
-      "req.confirmSignIn needs a password: a text, to be sealed into the session.",
+      "req.confirmSignIn needs a password: a text, to be sealed into the session. It got undefined. If your application needs none after the sign-in, keep none: authenticator: { type: none } in the settings.",
     ],
   ])("credentials %s are refused, and nothing has changed", async (_, credentials, message) => {
     const ada = await signedIn(app);

@@ -216,7 +216,7 @@ describe("a sign-in that asks for it", () => {
     ["on", "a text"],
     ["false", "a text"],
     [1, "a value of type number"],
-    [null, "a value of type object"],
+    [null, "null"],
   ])("by %p is refused, and nothing has changed", async (remember, found) => {
     const app = await start({});
     const ada = app.visitor();

@@ -58,6 +58,10 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
           const isSame = req.session === session && req.sessionID === sessionID;
           res.json({ code: error?.code, isSame, password: req.credentials?.password });
         });
+        express.post("/sign-in-with", (req, res, next) => {
+          const ada = { username: "ada", password: PASSWORD };
+          req.signIn(ada, req.body.options).then(() => res.sendStatus(204), next);
+        });
         express.post("/sign-in-twice", async (req, res) => {
           const seen = [req.credentials?.password];
           await req.signIn({ username: "first", password: "of the first" });
@@ -234,10 +238,29 @@ describe.each([5, 4] as const)("on Express %i", (release) => {
       expect(answer.status).toBe(500);
       expect(answer.body).toEqual({
         code: "SIGN_IN_INVALID",
-        message: "req.signIn needs a username: a text that is not empty.",
+        message:
+          "req.signIn needs a username: a text that is not empty. It got an empty text. Write req.signIn({ username, password }).",
       });
       expect((await ada.get("/session")).body.opened).toEqual({ username: "ada", password: PASSWORD });
     });
+
+    test.each<[unknown, RegExp]>([
+      [{ rememberMe: true }, /takes \{ keep, label, remember \} behind the credentials\. It got rememberMe\.$/],
+      [{ lable: "phone" }, /It got lable\.$/],
+      ["remember", /It got a text\.$/],
+      [["basket"], /It got a value of type array\.$/],
+      [{ keep: "basket" }, /takes keep: a list of keys, as in keep: \["basket"\]\. It got a text\.$/],
+      [{ keep: ["basket", 1] }, /It got a list of something else\.$/],
+    ])(
+      "with the options %j is refused rather than done otherwise than meant, and changes nothing",
+      async (options, message) => {
+        const ada = await signedIn({ basket: [1] });
+        const answer = await ada.post("/sign-in-with", { options });
+        expect([answer.status, answer.body.code]).toEqual([500, "SIGN_IN_INVALID"]);
+        expect(answer.body.message).toMatch(message);
+        expect((await ada.get("/session")).body.values).toEqual({ basket: [1], username: "ada" });
+      },
+    );
   });
 
   describe("signOut", () => {

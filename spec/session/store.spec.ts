@@ -111,6 +111,27 @@ describe("a session by hand", () => {
     expect(await store.length()).toBe(0);
   });
 
+  test("without an id is missing: a websocket's upgrade without a cookie ends no process", async () => {
+    const store = await open();
+    for (const sid of [undefined, null, 5, {}]) {
+      expect(await get(store, sid as unknown as string)).toBeUndefined();
+      await destroy(store, sid as unknown as string);
+    }
+    const mistake = { code: "SESSION_INVALID", status: 500 };
+    await expect(set(store, "x", null as never)).rejects.toMatchObject(mistake);
+    await expect(set(store, undefined as never, newSession(store, "x"))).rejects.toMatchObject(mistake);
+    expect(() => store.get("x", undefined as never)).toThrow(expect.objectContaining({ code: "ARGUMENT_INVALID" }));
+  });
+
+  test("is destroyed by the id that all() lists, too", async () => {
+    const store = await open();
+    await set(store, "one", newSession(store, "one", { a: 1 }));
+    await set(store, "two", newSession(store, "two", { a: 2 }));
+    const first = (await store.all()).find((session) => Reflect.get(session, "a") === 1);
+    await destroy(store, first?.id ?? "");
+    expect((await store.all()).map((session) => Reflect.get(session, "a"))).toEqual([2]);
+  });
+
   test("any number of them can be looked up, each by the callback of the one before", async () => {
     const store = await open();
     await set(store, "one", newSession(store, "one", { a: 1 }));

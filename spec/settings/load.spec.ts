@@ -1,8 +1,8 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { inspect } from "node:util";
-import { describe, expect, test } from "@jest/globals";
+import { describe, expect, jest, test } from "@jest/globals";
 import { loadSettings } from "../../lib/settings/load.js";
 import { SAMPLE_SAFE_PASSWORD, type SettingsInput } from "../../lib/settings/settings.js";
 import { cpuTime } from "../support/cpu.js";
@@ -234,7 +234,7 @@ describe("34 duplicate or unknown key", () => {
     ["cookie: { samesite: lax }", "tokenizer.cookie.samesite", "did you mean same_site?"],
     ["remember: { timout: 60 }", "tokenizer.remember.timout", "did you mean timeout?"],
     ["remember: { absolute: 60 }", "tokenizer.remember.absolute", "there is no such setting"],
-    ["cookie: { httponly: lax }", "tokenizer.cookie.httponly", /there is no such setting$/],
+    ["cookie: { httponly: lax }", "tokenizer.cookie.httponly", "the cookie always has HttpOnly"],
     ["options: { verfiy: true }", "tokenizer.options.verfiy", "did you mean verify?"],
     ["ssl: true", "tokenizer.ssl", "it belongs in the section tokenizer.options"],
     ["same_site: lax", "tokenizer.same_site", "it belongs in the section tokenizer.cookie"],
@@ -335,6 +335,33 @@ describe("36 a sample or short secret", () => {
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(`${path} ${reason}`);
     expect(warnings[0]).not.toMatch("hunter2");
+  });
+
+  test.each([
+    "changeme",
+    "change-me-in-production",
+    "CHANGE_THIS_TO_SOMETHING_SECRET",
+    "changeme1234567890",
+    "replace-me-with-a-secret",
+    "your-secret-password-here",
+    "YOUR_SAFE_PASSWORD_HERE",
+    "insert-your-password-here",
+  ])("36 %s is a placeholder: warned of, and refused in production", (password) => {
+    const reason = "is a placeholder, which anybody can guess";
+    const tokenizer = { safe_password: password };
+    expect(loading({ tokenizer }).warnings).toEqual([
+      `tokenizer.safe_password ${reason}. With NODE_ENV=production that is refused; make one with: ${RANDOM}`,
+    ]);
+    expectOneFault(loading({ tokenizer }, PRODUCTION), "tokenizer.safe_password", reason);
+  });
+
+  test.each([
+    "changes are the one constant",
+    "changement de direction",
+    "your mother was a hamster",
+    "put yourself at ease with it",
+  ])("36 %s is none", (password) => {
+    expect(loading({ tokenizer: { safe_password: password } }, PRODUCTION)).toMatchObject({ error: undefined });
   });
 
   test("36 several are told in one warning, and in production are a fault each", () => {
@@ -464,6 +491,62 @@ describe("wrong values", () => {
     expect(loadingText(section("timeout: 0.05")).settings?.tokenizer.timeout).toBe(0.05);
   });
 
+  test.each([
+    [
+      ["timeout: 1200000"],
+      [
+        "tokenizer.timeout is 1200000, which is 833 days; it counts in minutes, not in milliseconds: for 1200000 milliseconds write 20",
+      ],
+    ],
+    [
+      ["timeout: 525600"],
+      ["tokenizer.timeout is 525600, which is 365 days; it counts in minutes, not in milliseconds"],
+    ],
+    [
+      ["absolute_timeout: 3600000"],
+      [
+        "tokenizer.absolute_timeout is 3600000, which is 2500 days; it counts in minutes, not in milliseconds: for 3600000 milliseconds write 60",
+      ],
+    ],
+    [
+      ["remember: { timeout: 600000, absolute_timeout: 1200000 }"],
+      [
+        "tokenizer.remember.timeout is 600000, which is 417 days; it counts in minutes, not in milliseconds: for 600000 milliseconds write 10",
+        "tokenizer.remember.absolute_timeout is 1200000, which is 833 days; it counts in minutes, not in milliseconds: for 1200000 milliseconds write 20",
+      ],
+    ],
+    [
+      ["store_timeout: 2000"],
+      [
+        "tokenizer.store_timeout is 2000, which is 33 minutes; it counts in seconds, not in milliseconds: for 2000 milliseconds write 2",
+      ],
+    ],
+    [["timeout: 525599.9", "absolute_timeout: 525599", "remember: {}", "store_timeout: 999"], []],
+  ])("a time as long as if it was meant in milliseconds is warned of, with what it is: %j", (lines, told) => {
+    const { warnings, error } = loadingText(section(...lines));
+    expect([error, warnings]).toEqual([undefined, told]);
+  });
+
+  test("a long time of a variable is warned of by the variable's name", () => {
+    expect(loadingText(section(), { TOKENIZER_TIMEOUT: "1200000" }).warnings).toEqual([
+      expect.stringMatching(/^TOKENIZER_TIMEOUT is 1200000, which is 833 days; /),
+    ]);
+  });
+
+  test.each([
+    [
+      "timeout: 86400000",
+      "found 86400000: it counts in minutes, not in milliseconds: for 86400000 milliseconds write 1440; allowed: a number above 0",
+    ],
+    [
+      "store_timeout: 5000",
+      "found 5000: it counts in seconds, not in milliseconds: for 5000 milliseconds write 5; allowed: a number above 0",
+    ],
+    ["sessions_per_user: 5000", "found 5000; allowed: a whole number from 1 to 1000"],
+  ])("%s is refused, with what may have been meant", (line, message) => {
+    expect(loadingText(section(line)).error?.faults[0]?.message).toContain(message);
+  });
+
   test("an absolute end before the idle end is allowed: the session ends by it", () => {
     expect(loadingText(section("timeout: 20", "absolute_timeout: 5")).error).toBeUndefined();
   });
@@ -530,6 +613,17 @@ describe("40 tags, BOM, two documents", () => {
 
 const onPosix = process.platform === "win32" ? test.skip : test;
 
+const NOBODY = 65_534;
+
+function asAnother<T>(work: () => T, uid = (process.geteuid?.() ?? 0) + 1): T {
+  const spy = jest.spyOn(process, "geteuid").mockReturnValue(uid);
+  try {
+    return work();
+  } finally {
+    spy.mockRestore();
+  }
+}
+
 describe("41 a world-readable file", () => {
   onPosix.each([
     ["safe_password", section()],
@@ -540,6 +634,31 @@ describe("41 a world-readable file", () => {
     expect(warnings).toEqual([
       `${file} holds tokenizer.${key} and can be read by every user of this machine: chmod 600 ${file}`,
     ]);
+  });
+
+  onPosix("41 that belongs to another user: chmod alone would lock this process out", () => {
+    const file = writeSettings(section(), 0o644);
+    const { warnings } = asAnother(() => loading(file));
+    expect(warnings).toEqual([
+      `${file} holds tokenizer.safe_password and can be read by every user of this machine, and belongs to another user than this process. Give it to the user that the application runs as: chown USER ${file} && chmod 600 ${file}; in a Dockerfile COPY --chown=node:node --chmod=600.`,
+    ]);
+  });
+
+  onPosix("41 and for root, who can read everybody's, chmod is enough", () => {
+    const file = writeSettings(section(), 0o644);
+    expect(asAnother(() => loading(file), 0).warnings).toEqual([expect.stringMatching(/machine: chmod 600 /)]);
+  });
+
+  onPosix("41 that this process may not read: what to do with it", () => {
+    const isRoot = process.geteuid?.() === 0;
+    const file = writeSettings(section(), 0o000);
+    chmodSync(dirname(file), 0o755);
+    if (isRoot) process.seteuid?.(NOBODY);
+    try {
+      expectRefusedFile(file, /this process may not read the file \(.*\)\. Give it to the user that the application/);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
   });
 
   test("41 without a secret is not warned of", () => {

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { chmodSync } from "node:fs";
 import { dirname } from "node:path";
 import { inspect } from "node:util";
 import { describe, expect, test } from "@jest/globals";
@@ -80,6 +81,21 @@ describe("a secret from a file", () => {
       { path: "TOKENIZER_SAFE_PASSWORD_FILE", message: `the file that it names cannot be used: ${reason}` },
     ]);
     expect(result.error?.message).not.toContain("hunter2");
+  });
+
+  (process.platform === "win32" ? test.skip : test)("is refused when this process may not read it", () => {
+    const isRoot = process.geteuid?.() === 0;
+    const file = writeSettings(GOOD_PASSWORD, 0o000);
+    const settings = writeSettings(BARE, 0o644);
+    chmodSync(dirname(file), 0o755);
+    if (isRoot) process.seteuid?.(65_534);
+    try {
+      expect(loading(settings, { TOKENIZER_SAFE_PASSWORD_FILE: file }).error?.faults[0]?.message).toBe(
+        "the file that it names cannot be used: this process may not read it; give it to the user that the application runs as",
+      );
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
   });
 
   test("is refused beside the variable that holds the secret itself", () => {
@@ -232,7 +248,8 @@ describe("white space around a secret is warned of, and kept", () => {
 });
 
 describe("the … of the documentation is refused as a secret, in production and elsewhere", () => {
-  const message = "is the … of the documentation; put a secret of your own in its place";
+  const foreign = "is the … of the documentation; put a secret of your own in its place";
+  const message = `${foreign}; make one with: npx express-tokenizer new-password`;
   const rows: [string, SettingsInput["tokenizer"]][] = [
     ["safe_password", { safe_password: "…" }],
     ["safe_password", { safe_password: "..." }],
@@ -249,7 +266,8 @@ describe("the … of the documentation is refused as a secret, in production and
   test.each(rows)("%s: %j", (key, tokenizer) => {
     for (const env of [{}, { NODE_ENV: "production" }]) {
       const result = loading({ tokenizer }, env);
-      expect(result.error?.faults).toEqual([{ path: `tokenizer.${key}`, message }]);
+      const isOwn = /^(safe_password|cookie)/.test(key);
+      expect(result.error?.faults).toEqual([{ path: `tokenizer.${key}`, message: isOwn ? message : foreign }]);
     }
   });
 
@@ -265,8 +283,9 @@ describe("the … of the documentation is refused as a secret, in production and
 });
 
 describe("a variable that nobody filled in is refused as a secret: it may be public, and is everybody's", () => {
-  const message =
+  const foreign =
     "is a variable or a placeholder that nobody filled in; nothing is filled in here: put the secret itself in its place, or into its variable of the environment";
+  const message = `${foreign}; make one with: npx express-tokenizer new-password`;
 
   test.each([
     "$" + "{TOKENIZER_SAFE_PASSWORD}",
@@ -293,7 +312,7 @@ describe("a variable that nobody filled in is refused as a secret: it may be pub
     const password = "$" + "{REDIS_PASSWORD}";
     for (const beside of [{ password }, { url: `redis://:${password}@localhost` }]) {
       const { error } = loading({ tokenizer: { type: "redis", safe_password: GOOD_PASSWORD, ...beside } });
-      expect(error?.faults).toEqual([{ path: "tokenizer.password", message }]);
+      expect(error?.faults).toEqual([{ path: "tokenizer.password", message: foreign }]);
     }
   });
 

@@ -2,7 +2,7 @@
 import type { Request } from "express";
 import { TokenizerError } from "../../errors.js";
 import { emit } from "../../events.js";
-import { storageKey } from "../../session-id.js";
+import { hashedKey, storageKey } from "../../session-id.js";
 import type { Lifetime } from "../lifetime.js";
 import type { Operations } from "../operations.js";
 import type { Choice, Revocation } from "./revocation.js";
@@ -29,7 +29,10 @@ export interface UserSession {
   readonly current: boolean;
 }
 
-/** Which sessions: that of a request, the one with this handle, or those with these handles. */
+/**
+ * Which sessions: that of a request, the one with this handle, or those with these handles. `req.sessionID` and the `id` of
+ * `sessions.store.all` name a session, too.
+ */
 export type SessionChoice = Request | string | readonly string[];
 
 /** Which of the user's sessions `sessions.users.revoke` ends. Without either key: all of them. */
@@ -42,6 +45,9 @@ export interface RevokeOptions {
   /** Spare these. `undefined` spares none. */
   readonly except?: SessionChoice | undefined;
 }
+
+/** As ours are made: 24 bytes as base64url. */
+const SESSION_ID = /^[\w-]{32}$/;
 
 /** Of a key that is no option, in characters. */
 const LONGEST_SHOWN = 50;
@@ -80,7 +86,8 @@ export class Users {
    * @param options.current the request whose session is to be marked as `current`. Default: none is marked.
    *
    * @example
-   * const list = await sessions.users.list(req.session.username, { current: req });
+   * const { username } = req.session;
+   * const list = username ? await sessions.users.list(username, { current: req }) : [];
    */
   async list(username: string, options: { current?: Request | undefined } = {}): Promise<UserSession[]> {
     const { index, operations, lifetime } = this.#parts;
@@ -109,7 +116,8 @@ export class Users {
    * @throws TokenizerError `ARGUMENT_INVALID` (500), at once, for anything else
    *
    * @example
-   * sockets.set(sessions.users.handle(req), socket); // sessions.on("ended", …) closes it
+   * const handle = sessions.users.handle(req);
+   * if (handle) sockets.set(handle, socket); // sessions.on("ended", …) closes it
    */
   handle(req: Request): string | undefined {
     requestKey("handle's argument", req);
@@ -188,14 +196,22 @@ interface Chosen {
 /** Nothing chooses nothing. */
 function chosen(name: string, choice: SessionChoice | undefined): Chosen {
   if (choice === undefined) return { includes: () => false };
-  if (typeof choice === "string") return { includes: (handle) => listedId(handle) === choice };
+  if (typeof choice === "string") {
+    const key = hashedKey(choice) ?? (SESSION_ID.test(choice) ? storageKey(choice) : undefined);
+    return { includes: (handle) => isMeantBy(choice, handle), ...(key && { key }) };
+  }
   if (isList(choice)) {
     if (!choice.every((id) => typeof id === "string")) throw wrong(name, "a list that has something else than handles");
-    return { includes: (handle) => choice.includes(listedId(handle)) };
+    return { includes: (handle) => choice.some((id) => isMeantBy(id, handle)) };
   }
   const key = keyOf(choice);
   if (key === undefined) throw wrong(name, kindOfRequest(choice));
   return { includes: (handle) => handle.key === key, key };
+}
+
+/** A handle; and `req.sessionID`, and what `sessions.store.all` calls it: taken for none, `except` would end what it names. */
+function isMeantBy(id: string, handle: Handle): boolean {
+  return listedId(handle) === id || handle.key === storageKey(id) || handle.key === hashedKey(id);
 }
 
 function keyOf(request: Request): string | undefined {

@@ -220,6 +220,7 @@ test("once, off and another event are as of Node's emitters, and each answers th
   for (const _ of [1, 2]) await (await signedIn(app)).visitor.post("/sign-out");
   expect([once, off, on].map((listener) => listener.mock.calls.length)).toEqual([1, 0, 2]);
   expect(() => sessions.on("end" as "ended", on)).toThrow(expect.objectContaining({ code: "ARGUMENT_INVALID" }));
+  expect(() => sessions.on("ended", "x" as never)).toThrow(expect.objectContaining({ code: "ARGUMENT_INVALID" }));
 });
 
 test("what a listener throws fails no call, and is an uncaught exception", async () => {

@@ -6,7 +6,7 @@ import type { Backend } from "../../../lib/backends/backend.js";
 import { TokenizerError } from "../../../lib/errors.js";
 import type { SessionEngine } from "../../../lib/session/engine.js";
 import type { TokenStore } from "../../../lib/session/store.js";
-import { userKey } from "../../../lib/session-id.js";
+import { storageKey, userKey } from "../../../lib/session-id.js";
 import { loadSettings } from "../../../lib/settings/load.js";
 import { makeTokenizer, type Tokenizer } from "../../../lib/tokenizer.js";
 import { destroy, save } from "../../support/by-promise.js";
@@ -246,6 +246,24 @@ onEveryBackend(({ prototype, next }) => {
       expect(await alive(sessions, requests)).toEqual([second]);
       expect(await sessions.users.revoke("ann")).toBe(1);
       expect([await sessions.store.length(), await sessions.users.list("ann")]).toEqual([0, []]);
+    });
+
+    test("takes what an application has at hand: req.sessionID, and the id of store.all()", async () => {
+      const sessions = await open();
+      const [mine, phone, tablet] = [
+        await signIn(sessions, "ann"),
+        await signIn(sessions, "ann"),
+        await signIn(sessions, "ann"),
+      ];
+      const all = await sessions.store.all();
+      const idOf = (req: Request) => all.find(({ id }) => storageKey(req.sessionID).endsWith(id))?.id ?? "";
+      expect(await sessions.users.revoke("ann", { only: idOf(phone) })).toBe(1);
+      expect(await alive(sessions, [mine, phone, tablet])).toEqual([mine, tablet]);
+      expect(await sessions.users.revoke("ann", { except: mine.sessionID })).toBe(1);
+      expect(await alive(sessions, [mine, phone, tablet])).toEqual([mine]);
+      expect(await sessions.users.revoke("bob", { only: mine.sessionID })).toBe(0);
+      expect(await sessions.users.revoke("ann", { only: [mine.sessionID] })).toBe(1);
+      expect(await alive(sessions, [mine])).toEqual([]);
     });
 
     test("revokeEveryone ends the sessions of all users, and leaves anonymous ones", async () => {
