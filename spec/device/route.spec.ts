@@ -137,6 +137,21 @@ describe("places", () => {
   });
 });
 
+test("a proxy that takes the browser's headers away: 400, nothing is bound, and nothing bound is ended", async () => {
+  const app = await start();
+  const ada = new HandBrowser(app);
+  const { path } = registrationIn(await ada.post("/sign-in", ADA));
+  expect(await statusOf(ada.post(path))).toBe(400);
+  app.clock.forward(11 * MINUTE);
+  expect(userOf(await ada.get("/session"))).toBe("ada");
+  await ada.signIn();
+  const { challenge } = await ada.challenge();
+  const proof = { "secure-session-response": ada.keys.refresh(challenge) };
+  const refused = await ada.post(path, {}, proof);
+  expect([refused.status, refused.headers["set-cookie"]]).toEqual([400, undefined]);
+  expect(await statusOf(ada.refresh())).toBe(200);
+});
+
 test("without TLS nothing is bound, and one warning says so; behind a trusted proxy there is none", async () => {
   const plain = await start({ serve: createPlainServer });
   for (const name of ["ada", "grace"]) {
