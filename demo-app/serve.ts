@@ -9,10 +9,12 @@ import { createApp, type Tryout } from "./app.js";
 import type { Certificate } from "./certificate.js";
 import { type SettingsSource, withCookie } from "./cookie-settings.js";
 import { startTrials } from "./promises/stacks.js";
-import { DEMO_ACCOUNTS, startUpstream } from "./upstream.js";
+import { type Account, DEMO_ACCOUNTS, startUpstream } from "./upstream.js";
 
 export interface Running {
   readonly port: number;
+  /** Whose passwords the sign-in page tells everybody. */
+  readonly accounts: readonly Account[];
   /** Stops accepting, lets requests finish for a while, closes the sessions. */
   stop(): Promise<void>;
 }
@@ -51,7 +53,7 @@ export async function serve({ settings, port, host, certificate }: ServeOptions)
       certificate ? createTlsServer({ cert: certificate.cert, key: certificate.key }, app) : createServer(app);
     const servers = await listen(make, port, host);
     closing.push(() => drain(servers));
-    return { port: portOf(servers[0]), stop };
+    return { port: portOf(servers[0]), accounts: tryout?.accounts ?? [], stop };
   } catch (error) {
     await stop().catch(() => {}); // what is half started may not close; the first error is the one to tell
     throw error;

@@ -6,6 +6,8 @@ import { TokenizerError } from "express-tokenizer";
 import { writeFirstSettings } from "../../demo-app/first-start.js";
 import { ROOT } from "../../demo-app/root.js";
 import { CannotStart, portFrom, serve } from "../../demo-app/serve.js";
+import { DEMO_ACCOUNTS } from "../../demo-app/upstream.js";
+import { welcome } from "../../demo-app/welcome.js";
 import { temporaryFolder } from "./demo.js";
 
 function settings() {
@@ -85,6 +87,36 @@ describe("serving", () => {
   test("leaves a fault of the settings as it is", async () => {
     const wrong = { tokenizer: { ...settings().tokenizer, timeout: -1 } };
     await expect(serve({ settings: wrong, port: 0 })).rejects.toThrow(TokenizerError);
+  });
+});
+
+describe("the terminal", () => {
+  async function said(): Promise<string> {
+    const running = await serve({ settings: settings(), port: 0 });
+    await running.stop();
+    return welcome("localhost", running);
+  }
+
+  test("names the accounts with their passwords, and the page of the trials", async () => {
+    const text = await said();
+    for (const { username, password } of DEMO_ACCOUNTS) expect(text).toMatch(new RegExp(`${username} +${password}\n`));
+    expect(text).toMatch(/The demo is at http:\/\/localhost:\d+\n/);
+    expect(text).toMatch(/http:\/\/localhost:\d+\/promises\n/);
+  });
+
+  test("in production names neither, and says so", async () => {
+    const environment = jest.replaceProperty(process.env, "NODE_ENV", "production");
+    const text = await said().finally(() => environment.restore());
+    for (const { password } of DEMO_ACCOUNTS) expect(text).not.toContain(password);
+    expect(text).not.toContain("/promises");
+    expect(text).toMatch(/The demo is at http:\/\/localhost:\d+\n/);
+    expect(text).toContain(
+      "With NODE_ENV=production it shows nobody the passwords of its accounts, and leaves out the trials.",
+    );
+  });
+
+  test("puts an address of IPv6 into brackets", () => {
+    expect(welcome("::1", { port: 80, accounts: [] })).toContain("http://[::1]:80\n");
   });
 });
 
