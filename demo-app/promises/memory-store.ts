@@ -8,15 +8,16 @@ import type { Disk } from "./disk.js";
 import type { Stack } from "./stacks.js";
 
 const LIFETIME = 5 * 60 * 1000; // milliseconds
+const BETWEEN_COUNTS = 1000; // milliseconds
 
-export function memoryStoreStack(cookieName: string, disk?: Disk): Stack {
+export function memoryStoreStack(cookieName: string, now: () => number, disk?: Disk): Stack {
   const store = disk === undefined ? new session.MemoryStore() : new OnDisk(disk);
   const secret = randomBytes(32).toString("base64url");
   const cookie = { maxAge: LIFETIME, sameSite: "lax" } as const;
   const sessions = session({ name: cookieName, store, secret, cookie, resave: false, saveUninitialized: false });
   return {
     cookieName,
-    sessions: [droppingExpired(store), sessions],
+    sessions: [droppingExpired(store, now), sessions],
     async signIn(req, username) {
       await promisify((done: Done) => req.session.regenerate(done))();
       req.session.username = username;
@@ -30,9 +31,14 @@ export function memoryStoreStack(cookieName: string, disk?: Disk): Stack {
 
 type Done = (error?: unknown) => void;
 
-/** MemoryStore keeps what has expired until somebody asks for it; counting the sessions asks for all. */
-function droppingExpired(store: session.MemoryStore): RequestHandler {
-  return (_req, _res, next) => store.length((error) => next(error));
+/** MemoryStore keeps what has expired until somebody asks for it; counting the sessions reads all of them. */
+function droppingExpired(store: session.MemoryStore, now: () => number): RequestHandler {
+  let last = -Infinity;
+  return (_req, _res, next) => {
+    if (now() - last < BETWEEN_COUNTS) return next();
+    last = now();
+    store.length((error) => next(error));
+  };
 }
 
 /** Refuses what the other side's store refuses, at the same time. */

@@ -55,12 +55,15 @@ function sessionRoutes({ sessions, signIn, signOut }: Stack, limited: RequestHan
   router.use(sessions);
 
   router.post("/begin", async (req, res) => {
-    await signIn(req, `visitor-${randomBytes(6).toString("hex")}`);
-    res.json({ said: "signed in" });
+    const visitor = `visitor-${randomBytes(6).toString("hex")}`;
+    await signIn(req, visitor);
+    res.json({ said: "signed in", visitor });
   });
   router.get("/session", (req, res) => {
-    res.json({ isSignedIn: req.session.username !== undefined, items: itemsOf(req) });
+    const { username: visitor } = req.session;
+    res.json({ isSignedIn: visitor !== undefined, visitor, items: itemsOf(req) });
   });
+  router.post(["/items/:item", "/slow", "/sign-out-meanwhile"], begunOnly);
   router.post("/items/:item", async (req, res) => {
     const { item } = req.params;
     if (!ITEM.test(item)) return void res.status(400).json({ said: "no such item" });
@@ -85,6 +88,12 @@ function sessionRoutes({ sessions, signIn, signOut }: Stack, limited: RequestHan
   router.use(refused);
   return router;
 }
+
+/** What needs no session that was begun would make one of its own, and nothing would limit those. */
+const begunOnly: RequestHandler = (req, res, next) => {
+  if (req.session.username !== undefined) return next();
+  res.status(409).json({ said: "no session was begun, or it has ended" });
+};
 
 function itemsOf({ session }: Request): number[] {
   return Object.keys(session)

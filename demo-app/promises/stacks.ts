@@ -55,9 +55,9 @@ export async function startTrials(
   }
   const stacks = {
     ours: ourStack("promises", ours),
-    "memory-store": memoryStoreStack("promises-memory-store"),
+    "memory-store": memoryStoreStack("promises-memory-store", clock),
     "failing/ours": ourStack("promises-failing", failing),
-    "failing/memory-store": memoryStoreStack("promises-failing-memory-store", disk),
+    "failing/memory-store": memoryStoreStack("promises-failing-memory-store", clock, disk),
   };
   return { stacks, disk, close };
 }

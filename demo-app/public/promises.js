@@ -10,7 +10,7 @@ const TRIALS = {
     await onEach(STACKS, begin);
     const answers = await onEach(STACKS, (stack) => Promise.all(ITEMS.map((item) => save(stack, item))));
     report("Answers that say “saved”", answers, (all) => ({ text: `${all.filter(isSaved).length} of ${all.length}` }));
-    const sessions = await onEach(STACKS, sessionOf);
+    const sessions = await onEach(STACKS, begunSessionOf);
     report("Items in the session afterwards", sessions, ({ items }) => ({
       text: `kept ${items.length} of ${ITEMS.length}`,
       isKept: items.length === ITEMS.length,
@@ -43,7 +43,7 @@ const TRIALS = {
     while ((await ask("GET", "disk")).isFull) await pause(BETWEEN_LOOKS);
     const after = await onEach(FAILING, (stack) => save(stack, 3));
     report("To the third, ten seconds later, with no restart", after, (answer) => ({ text: quoted(answer) }));
-    const sessions = await onEach(FAILING, sessionOf);
+    const sessions = await onEach(FAILING, begunSessionOf);
     const results = sessions.map(({ items }, index) => {
       const claimed = [before, during, after].filter((answers) => isSaved(answers[index])).length;
       return { text: `holds ${items.length} of ${claimed} “saved”`, isKept: items.length === claimed };
@@ -57,7 +57,7 @@ const TRIALS = {
     const staysOut = (session) => ({ ...opens(session), isKept: !session.isSignedIn });
     await onEach(STACKS, begin);
     await onEach(STACKS, copy);
-    report("The copy, while the owner is signed in", await onEach(STACKS.map(copied), sessionOf), opens);
+    report("The copy, while the owner is signed in", await onEach(STACKS.map(copied), begunSessionOf), opens);
     await onEach(STACKS, signOut);
     report("The copy, after the owner signed out", await onEach(STACKS.map(copied), sessionOf), staysOut);
     await onEach(STACKS, begin);
@@ -75,9 +75,14 @@ async function onEach(stacks, work) {
   return results;
 }
 
+/** What each stack calls the session that the trial began there: the cookies are the same to all tabs. */
+const begun = new Map();
+
 async function begin(stack) {
   const answer = await ask("POST", `${stack}/begin`);
-  if (answer.status !== 200) throw new Error(`a session could not be begun: ${quoted(answer)}`);
+  if (answer.status !== 200) throw new Error(`a session could not be begun: ${quoted(answer)}.`);
+  begun.set(stack, answer.visitor);
+  begun.set(copied(stack), answer.visitor);
 }
 
 function save(stack, item) {
@@ -103,14 +108,36 @@ function signOut(stack) {
 
 async function sessionOf(stack) {
   const answer = await ask("GET", `${stack}/session`);
-  if (answer.status !== 200) throw new Error(`the session could not be read: ${quoted(answer)}`);
+  if (answer.status !== 200) throw new Error(`the session could not be read: ${quoted(answer)}.`);
+  if (answer.isSignedIn && answer.visitor !== begun.get(stack)) throw new Error(ANOTHER);
   return answer;
 }
 
-async function ask(method, path) {
-  const response = await fetch(`/promises/${path}`, { method });
-  return { status: response.status, ...(await response.json()) };
+/** Where only a sign-out of another tab can have ended it. */
+async function begunSessionOf(stack) {
+  const session = await sessionOf(stack);
+  if (!session.isSignedIn) throw new Error(ANOTHER);
+  return session;
 }
+
+const ANOTHER =
+  "this is not the session that the trial began. Does another tab run a trial? Then wait until that is over.";
+
+async function ask(method, path) {
+  const response = await fetch(`/promises/${path}`, { method }).catch(() => {
+    throw new Error("the demo did not answer. See that it runs.");
+  });
+  const { status } = response;
+  const answer = await response.json().catch(() => null);
+  if (ANSWERS.some((key) => answer?.[key] !== undefined)) return { status, ...answer };
+  throw new Error(
+    `what answered, with status ${status}, was not the demo’s trials. ` +
+      "See that the demo runs, and look at the proxy before it, if there is one.",
+  );
+}
+
+/** One of these is in every answer of the trials. */
+const ANSWERS = ["said", "isSignedIn", "isFull"];
 
 function isSaved({ said }) {
   return said === "saved";
@@ -156,18 +183,28 @@ function cell({ text, isKept }) {
   return element("td", { className: isKept ? "kept" : "broken" }, spoken, text);
 }
 
+/** One trial at a time, of all tabs: their sessions have the same cookies. Without TLS, only localhost has locks. */
+function alone({ tell }, work) {
+  const begin = () => {
+    tell("Running …");
+    return work();
+  };
+  if (navigator.locks === undefined) return begin();
+  tell("Waiting for the trial of another tab …");
+  return navigator.locks.request("promises", begin);
+}
+
 async function run(name) {
   const shown = outcome(name);
-  shown.tell("Running …");
   try {
-    await TRIALS[name](shown);
+    await alone(shown, () => TRIALS[name](shown));
     shown.tell("Done.");
   } catch (error) {
-    shown.tell(`The trial could not go on: ${error.message}.`);
+    shown.tell(`The trial could not go on: ${error.message}`);
   }
 }
 
-/** One trial at a time: their sessions have the same cookies. */
+/** One trial of this tab at a time. */
 let isRunning = false;
 
 document.getElementById("no-script").remove();

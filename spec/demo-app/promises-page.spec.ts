@@ -1,7 +1,7 @@
 /** The page “Try the promises” in a browser: its buttons send the requests, and its tables show what came back. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { connectToChromium, withChromium } from "../support/browser.js";
 import { type Demo, startDemo } from "./demo.js";
 import { checkLook, LOOKS, visit as visitIn } from "./looks.js";
@@ -67,7 +67,10 @@ withChromium("in Chromium", () => {
 
   test("shows what came back, and nothing else: a stack that loses items is shown so, whichever it is", async () => {
     const page = await visit("/promises");
-    await page.route("**/promises/ours/session", (route) => route.fulfill({ json: { isSignedIn: true, items: [7] } }));
+    await page.route("**/promises/ours/session", async (route) => {
+      const answer = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...answer, items: [7] } });
+    });
     await page.getByRole("button", { name: "Send twenty requests" }).click();
     const [, kept] = await stepsOf(page, "Twenty parallel requests");
     expect(kept?.[1]).toBe("Not kept: kept 1 of 20");
@@ -81,6 +84,86 @@ withChromium("in Chromium", () => {
     await page.getByText("could not go on: a session could not be begun: 503 “not saved”.").waitFor();
     complaints.length = 0; // a status of 503 is written to the console
     await page.context().close();
+  });
+
+  test.each([
+    ["a proxy’s page", { status: 502, contentType: "text/html", body: "<html>Bad Gateway" }, 502],
+    ["a proxy’s JSON", { status: 502, json: { error: "Bad Gateway" } }, 502],
+    ["a page with a status of success", { status: 200, contentType: "text/html", body: "<html>Please wait" }, 200],
+  ])("says that it was not the demo that answered: %s", async (_, answer, status) => {
+    const page = await visit("/promises");
+    await page.route("**/promises/ours/begin", (route) => route.fulfill(answer));
+    await page.getByRole("button", { name: "Send twenty requests" }).click();
+    await page.getByText(`could not go on: what answered, with status ${status}, was not the demo’s trials.`).waitFor();
+    await page.getByText("See that the demo runs, and look at the proxy before it, if there is one.").waitFor();
+    complaints.length = 0;
+    await page.context().close();
+  });
+
+  test("says that nothing answered", async () => {
+    const page = await visit("/promises");
+    await page.route("**/promises/ours/begin", (route) => route.abort());
+    await page.getByRole("button", { name: "Send twenty requests" }).click();
+    await page.getByText("could not go on: the demo did not answer. See that it runs.").waitFor();
+    complaints.length = 0;
+    await page.context().close();
+  });
+
+  describe("two tabs", () => {
+    const WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })";
+
+    /** Answers the next request of a tab to a path, held, when it is made. */
+    async function holding(page: Page, path: string): Promise<{ held: Promise<Route> }> {
+      let hold: (route: Route) => void = () => {};
+      const held = new Promise<Route>((resolve) => {
+        hold = resolve;
+      });
+      await page.route(`**/promises/${path}`, hold, { times: 1 });
+      return { held };
+    }
+
+    test("wait for each other, and each keeps all", async () => {
+      const first = await visit("/promises");
+      const second = await first.context().newPage();
+      await second.goto("/promises");
+      const { held } = await holding(first, "ours/session");
+      await first.getByRole("button", { name: "Send twenty requests" }).click();
+      const reading = await held;
+      await second.getByRole("button", { name: "Sign out meanwhile" }).click();
+      await second.getByText("Waiting for the trial of another tab …").waitFor();
+      await reading.continue();
+      const steps = await stepsOf(first, "Twenty parallel requests");
+      expect(steps[1]?.[1]).toBe("Kept: kept 20 of 20");
+      expect((await stepsOf(second, "A slow request that meets a sign-out"))[2]?.[1]).toBe("Kept: signed out");
+      expect(complaints).toEqual([]);
+      await first.context().close();
+    });
+
+    test.each([
+      ["began a trial", false],
+      ["began and ended a trial", true],
+    ])("without locks, one says that it lost its session when the other %s", async (_, ended) => {
+      const first = await visit("/promises");
+      const second = await first.context().newPage();
+      for (const page of [first, second]) await page.addInitScript(WITHOUT_LOCKS);
+      for (const page of [first, second]) await page.goto("/promises");
+      const { held } = await holding(first, "ours/session");
+      await first.getByRole("button", { name: "Send twenty requests" }).click();
+      const reading = await held;
+      const { held: begun } = await holding(second, "ours/items/1");
+      await second.getByRole("button", { name: "Send twenty requests" }).click();
+      const saving = await begun;
+      if (ended) {
+        await saving.continue();
+        expect((await stepsOf(second, "Twenty parallel requests"))[1]?.[1]).toBe("Kept: kept 20 of 20");
+      }
+      await reading.continue();
+      await first.getByText("could not go on: this is not the session that the trial began.").waitFor();
+      await first.getByText("Does another tab run a trial? Then wait until that is over.").waitFor();
+      expect(await first.locator(".broken").count()).toBe(0);
+      complaints.length = 0;
+      await first.context().close();
+    });
   });
 
   test("leaves the visitor signed in, and runs a trial again by keyboard, with the focus where it was", async () => {

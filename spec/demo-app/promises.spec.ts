@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { MemoryStore } from "express-session";
 import { Disk } from "../../demo-app/promises/disk.js";
 import makeBackend from "../../demo-app/promises/failing-backend.js";
 import { Meetings } from "../../demo-app/promises/meetings.js";
@@ -17,10 +18,11 @@ import { type Demo, startDemo, temporaryFolder, type Visitor } from "./demo.js";
 const OURS = "/promises/ours";
 const THEIRS = "/promises/memory-store";
 const FAILING = ["/promises/failing/ours", "/promises/failing/memory-store"];
+const NAME = expect.stringMatching(/^visitor-[0-9a-f]{12}$/);
 const ITEMS = Array.from({ length: 20 }, (_, index) => index + 1);
 
 async function begin(visitor: Visitor, stack: string): Promise<void> {
-  expect((await visitor.post(`${stack}/begin`)).body).toEqual({ said: "signed in" });
+  expect((await visitor.post(`${stack}/begin`)).body).toEqual({ said: "signed in", visitor: NAME });
   expect((await visitor.post(`${stack}/copy`)).body).toEqual({ said: "copied" });
 }
 
@@ -107,7 +109,7 @@ describe("a store that takes no writes", () => {
     expect((await visitor.get("/promises/disk")).body).toEqual({ isFull: false });
     for (const stack of FAILING) {
       expect((await visitor.post(`${stack}/items/3`)).status).toBe(200);
-      expect((await visitor.get(`${stack}/session`)).body).toEqual({ isSignedIn: true, items: [1, 3] });
+      expect((await visitor.get(`${stack}/session`)).body).toEqual({ isSignedIn: true, visitor: NAME, items: [1, 3] });
     }
   });
 
@@ -147,7 +149,9 @@ describe("the trials cannot be abused", () => {
   });
 
   test.each(["0", "100", "1e1", "-1", "__proto__"])("by an item called %s", async (item) => {
-    expect((await demo.visitor().post(`${OURS}/items/${item}`)).status).toBe(400);
+    const visitor = demo.visitor();
+    await begin(visitor, OURS);
+    expect((await visitor.post(`${OURS}/items/${item}`)).status).toBe(400);
   });
 
   test("by sessions without end, on whichever stack", async () => {
@@ -155,6 +159,32 @@ describe("the trials cannot be abused", () => {
     for (let begun = 0; begun < 600; begun++) await visitor.post(`${THEIRS}/begin`);
     const answer = await visitor.post(`${OURS}/begin`);
     expect([answer.status, answer.body.said]).toEqual([429, expect.stringContaining("please wait ten minutes")]);
+  });
+
+  describe.each([OURS, THEIRS, ...FAILING])("by requests without a session that was begun: %s", (stack) => {
+    test.each(["items/1", "slow", "sign-out-meanwhile", "copied/items/1", "copied/slow", "copied/sign-out-meanwhile"])(
+      "%s",
+      async (path) => {
+        const answer = await demo.visitor().post(`${stack}/${path}`);
+        expect([answer.status, answer.body.said]).toEqual([409, "no session was begun, or it has ended"]);
+        expect(answer.headers).not.toHaveProperty("set-cookie");
+      },
+    );
+  });
+
+  test("by requests that have all of MemoryStore's sessions read: that is done once a second", async () => {
+    const look = jest.spyOn(MemoryStore.prototype, "length");
+    const ask = () => Promise.all(ITEMS.map(() => demo.visitor().post(`${THEIRS}/items/1`)));
+    const looksIn = async (milliseconds: number) => {
+      demo.forward(milliseconds);
+      look.mockClear();
+      await ask();
+      return look.mock.calls.length;
+    };
+    expect(await looksIn(1_000)).toBe(1);
+    expect(await looksIn(999)).toBe(0);
+    expect(await looksIn(1)).toBe(1);
+    look.mockRestore();
   });
 
   test("by a slow request, or a sign-out, that the other half never joins", async () => {
