@@ -3,6 +3,7 @@
 // that type alone. Draft-07, since that is what every editor reads.
 import { writeFileSync } from "node:fs";
 import { variablesFor } from "../dist/settings/environment.js";
+import { findPlaceholders } from "../dist/settings/secrets.js";
 import { settingsSchema, typesOf, whyUnused } from "../dist/settings/settings.js";
 
 const { properties: sections, ...root } = settingsSchema;
@@ -25,10 +26,88 @@ function describe(schema, at) {
   ].join("\n");
 }
 
-function forEditors({ properties, ...schema }, at) {
-  const described = { ...schema, description: describe(schema, at) };
-  if (properties) return { ...described, properties: forAll(Object.keys(properties), properties, at) };
+function forEditors({ properties, examples, ...schema }, at) {
+  const described = {
+    ...schema,
+    description: describe(schema, at),
+    ...(schema.writeOnly ? noPlaceholder(at) : {}),
+    ...forExamples(examples),
+  };
+  if (properties) {
+    const rules = RULES[at.join(".")] ?? {};
+    return { ...described, properties: forAll(Object.keys(properties), properties, at), ...rules };
+  }
   return Array.isArray(schema.type) ? textFirst(described) : described;
+}
+
+/** Editors show an object among the examples as "[object Object]". */
+function forExamples(examples) {
+  if (examples === undefined) return {};
+  const isSection = typeof examples[0] === "object";
+  return isSection ? { defaultSnippets: [{ label: "{}", bodyText: "{}" }] } : { examples };
+}
+
+/** Refused at the start, as the documentation's sign for a secret that it leaves out. */
+function noPlaceholder(at) {
+  const document = at.reduceRight((value, key) => ({ [key]: value }), "…");
+  const [found] = findPlaceholders(document);
+  if (found === undefined) return {}; // a url, which is no secret without a login
+  return { pattern: "^(?!(…|[.]{3})$)", patternErrorMessage: `${at.at(-1)} ${found.message}` };
+}
+
+/** What the start refuses in a section, beside what its keys say by themselves. */
+const RULES = {
+  "tokenizer.cookie": {
+    allOf: [
+      given(
+        {
+          properties: { partitioned: { const: true }, same_site: { enum: ["lax", "strict"] } },
+          required: ["partitioned"],
+        },
+        {
+          properties: marks(
+            ["partitioned"],
+            () => "is for pages that other sites embed, which needs same_site: none beside it",
+          ),
+        },
+      ),
+    ],
+  },
+  "tokenizer.options": {
+    allOf: [
+      needing("nodes", { properties: { sentinel: true }, required: ["sentinel"] }, "sentinel needs nodes"),
+      needing("nodes", { properties: { cluster: { const: true } }, required: ["cluster"] }, "cluster needs nodes"),
+    ],
+  },
+};
+
+/** What the `url` of a Redis says, by how it looks when it does. */
+const SAID_BY_URL = [
+  [undefined, ["host", "port"]],
+  ["://(?!:?@).+@", ["username"]],
+  ["://[^:]*:.+@", ["password", "password_file"]],
+  ["(^(?!unix:).*[^/]/|[?]db=)[0-9]+$", ["database"]],
+];
+
+function besideUrl([pattern, keys]) {
+  const url = pattern === undefined ? true : { type: "string", pattern };
+  const condition = { properties: { type: { const: "redis" }, url }, required: ["type", "url"] };
+  return given(condition, { properties: marks(keys, () => "stands beside url, which says it; keep one") });
+}
+
+/** Editors warn of what has `deprecationMessage`, which is a word of theirs. To a validator it says nothing. */
+function marks(keys, why) {
+  return Object.fromEntries(keys.map((key) => [key, { deprecationMessage: `${key} ${why(key)}` }]));
+}
+
+/** Apart from the schema of the key: beside that, editors would offer a skeleton of what is needed as something to choose. */
+function needing(key, condition, errorMessage) {
+  return given(condition, { properties: { [key]: true }, required: [key], errorMessage });
+}
+
+function given(condition, then) {
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  return { if: { type: "object", ...condition }, then: { type: "object", ...then } };
 }
 
 function forAll(keys, schemas, at) {
@@ -37,41 +116,33 @@ function forAll(keys, schemas, at) {
 
 /** A text or a list of them. Where `items` stands beside the text, editors complete the list. */
 function textFirst({ items, minItems, ...schema }) {
+  const { pattern, patternErrorMessage } = schema;
   return {
     ...schema,
     if: { type: "array" },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-    then: { type: "array", minItems, items },
+    then: { type: "array", minItems, items: { ...items, pattern, patternErrorMessage } },
     defaultSnippets: [{ label: "a text in quotes", body: '"$1"' }],
   };
 }
 
 /** Without a type it is the default one. */
-function when(type, then) {
+function ofType(type) {
   const required = type === settings.type.default ? {} : { required: ["type"] };
-  return { if: { type: "object", properties: { type: { const: type } }, ...required }, then };
+  return { properties: { type: { const: type } }, ...required };
 }
 
 function keysOf(type) {
   const own = ofOneType.filter((key) => typesOf(key).includes(type));
   const others = ofOneType.filter((key) => !own.includes(key));
   const schemas = type === "redis" ? { ...settings, options: sections.tokenizer.else.properties.options } : settings;
-  const properties = {
-    ...forAll(own, schemas, ["tokenizer"]),
-    // Editors warn of what has this, which is a word of theirs. To a validator it says nothing.
-    ...Object.fromEntries(others.map((key) => [key, { deprecationMessage: `${key} ${whyUnused(key, type)}` }])),
-  };
-  return when(type, { type: "object", properties });
+  const properties = { ...forAll(own, schemas, ["tokenizer"]), ...marks(others, (key) => whyUnused(key, type)) };
+  return given(ofType(type), { properties });
 }
 
-/** By itself: beside `properties`, editors would offer a skeleton of what is needed as something to choose. */
 function needs([type, key]) {
   const [variable] = variablesFor(["tokenizer", key]);
-  return when(type, {
-    type: "object",
-    required: [key],
-    errorMessage: `type: ${type} needs ${key}, here or as ${variable}`,
-  });
+  return needing(key, ofType(type), `type: ${type} needs ${key}, here or as ${variable}`);
 }
 
 const { type } = forAll(["type"], settings, ["tokenizer"]);
@@ -92,7 +163,7 @@ const schema = {
       description,
       type: "object",
       properties: { type },
-      allOf: [known, ...TYPES.map(keysOf), ...Object.entries(NEEDED).map(needs)],
+      allOf: [known, ...TYPES.map(keysOf), ...Object.entries(NEEDED).map(needs), ...SAID_BY_URL.map(besideUrl)],
     },
   },
 };

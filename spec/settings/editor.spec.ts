@@ -80,6 +80,12 @@ describe("an editor offers", () => {
     ]);
   });
 
+  test("remember with nothing in it, which is allowed, and nothing that is no YAML", async () => {
+    const found = await offered(settings("remember: |"));
+    expect(Object.values(found).map(({ insertText }) => insertText)).toEqual(["{}"]);
+    expect(Object.keys(found)).toEqual(["{}"]);
+  });
+
   test("a section with its type, and no wall of defaults", async () => {
     const found = await offered(`${FIRST_LINE}\n|`);
     expect(found.tokenizer?.insertText).toBe(`tokenizer:\n  type: ${field("local")}`);
@@ -90,6 +96,10 @@ describe("an editor offers", () => {
     const options = Object.keys(settingSections["tokenizer.options"] ?? {});
     expect(Object.keys(await offered(settings("type: redis", "options:", "  |"))).sort()).toEqual(options.sort());
     expect(await offered(settings("type: module", "options:", "  |"))).toEqual({});
+    const rest = options.filter((key) => key !== "sentinel").sort();
+    expect(Object.keys(await offered(settings("type: redis", "options:", "  sentinel: m", "  |"))).sort()).toEqual(
+      rest,
+    );
   });
 });
 
@@ -126,6 +136,51 @@ describe("an editor marks", () => {
     [['timeout: "20"'], ['3: Incorrect type. Expected "number".']],
   ])("what is wrong: %j", async (lines, marked) => {
     expect(await editor.faults(settings(...lines))).toEqual(marked);
+  });
+
+  const MAKE_ONE = "; make one with: npx express-tokenizer new-password";
+  const IS_OURS = "is the … of the documentation; put a secret of your own in its place";
+  const BESIDE_URL = "stands beside url, which says it; keep one";
+  const whole = "url: 'redis://me:secret@redis:6379/1'";
+  const redis = (...lines: string[]) => ["type: redis", ...lines];
+
+  test.each([
+    [["safe_password: …"], [`3: safe_password ${IS_OURS}${MAKE_ONE}`], ["tokenizer.safe_password"]],
+    [["safe_password: ..."], [`3: safe_password ${IS_OURS}${MAKE_ONE}`], ["tokenizer.safe_password"]],
+    [["safe_password: [a, …]"], [`3: safe_password ${IS_OURS}${MAKE_ONE}`], ["tokenizer.safe_password[1]"]],
+    [["cookie: { secret: … }"], [`3: secret ${IS_OURS}${MAKE_ONE}`], ["tokenizer.cookie.secret"]],
+    [redis("password: …"), [`4: password ${IS_OURS}`], ["tokenizer.password"]],
+    [redis("options: { ssl: true, key: …, cert: x }"), [`4: key ${IS_OURS}`], ["tokenizer.options.key"]],
+    ...["host: h", "port: 1", "username: u", "password: p", "password_file: f", "database: 2"].map((line) => {
+      const [key = ""] = line.split(":");
+      return [redis(whole, line), [`5: ${key} ${BESIDE_URL}`], [`tokenizer.${key}`]] as const;
+    }),
+    [redis("options: { sentinel: m }"), ["4: sentinel needs nodes"], ["tokenizer.options.nodes"]],
+    [redis("options: { cluster: true }"), ["4: cluster needs nodes"], ["tokenizer.options.nodes"]],
+    ...["", ", same_site: lax", ", same_site: strict"].map((rest) => {
+      const message = "3: partitioned is for pages that other sites embed, which needs same_site: none beside it";
+      return [[`cookie: { partitioned: true${rest} }`], [message], ["tokenizer.cookie.partitioned"]] as const;
+    }),
+  ])("what the loader refuses: %j", async (lines, marked, refused) => {
+    const text = settings(...lines);
+    expect(await editor.faults(text)).toEqual(marked);
+    const loaded = loadingText(text.includes("safe_password") ? text : `${text}  safe_password: ${GOOD_PASSWORD}\n`);
+    expect(paths(loaded)).toEqual(refused);
+  });
+
+  test.each([
+    [redis("url: redis://redis", "username: u", "password: p", "database: 2")],
+    [redis("url: 'redis://me@redis/'", "password: p", "database: 2")],
+    [redis("url: 'unix:///run/redis?db=2'", "username: u", "password_file: /run/secrets/p")],
+    [redis("options: { cluster: false }")],
+    [redis("options: { cluster: true, nodes: ['a:1'] }")],
+    [["cookie: { partitioned: true, same_site: none }"]],
+    [["cookie: { partitioned: false }"]],
+    [["remember: {}"]],
+  ])("nothing that the loader takes: %j", async (lines) => {
+    const text = settings(...lines, `safe_password: ${GOOD_PASSWORD}`);
+    expect(await editor.faults(text)).toEqual([]);
+    expect(paths(loadingText(text))).toEqual([]);
   });
 
   test.each([
@@ -185,8 +240,13 @@ describe("the samples", () => {
     expect(commented.length).toBeGreaterThan(7);
   });
 
-  test.each(samples)("have no fault: %s", async (_, sample) => {
-    expect(await editor.faults(sample)).toEqual([]);
+  test.each(samples)("have no fault but the secrets that are left out: %s", async (_, sample) => {
+    const leftOut = sample.split("\n").flatMap((line, index) => {
+      const [, key] = /(\w+): …(?= #| }|$)/.exec(line) ?? [];
+      return key === undefined ? [] : [`${index + 1}: ${key} is the … of the documentation`];
+    });
+    const marked = await editor.faults(sample);
+    expect(marked.map((mark) => mark.split(";")[0])).toEqual(leftOut);
   });
 
   test.each(samples)("name the schema first: %s", (_, sample) => {

@@ -18,7 +18,7 @@ describe("settings.schema.json", () => {
   });
 
   // Words for editors; a validator knows them, or passes over them.
-  const keywords = ["enumDescriptions", "defaultSnippets", "errorMessage"];
+  const keywords = ["enumDescriptions", "defaultSnippets", "errorMessage", "patternErrorMessage"];
 
   test.each([
     ["it", schema],
