@@ -22,6 +22,9 @@ const LAUNCH = {
   ],
 };
 
+/** Browsers ask for one by themselves, at any moment, and refresh for it. */
+const NO_ICON = '<link rel="icon" href="data:,">';
+
 type CookieInput = NonNullable<SettingsInput["tokenizer"]["cookie"]>;
 
 /** A request that reached the application, and what it was answered. */
@@ -39,13 +42,15 @@ let gate: Gate | undefined;
 let routeGate: Gate | undefined;
 let seen: Seen[];
 let heard: (() => void)[];
+/** How often the browser has stored a binding since the last sign-in. */
+let bindings: number;
 
 function recordAll(express: Express): void {
   express.use((req, res, next) => {
     res.on("finish", () => {
       const cookies = (req.headers.cookie ?? "").split("; ").map((pair) => pair.split("=")[0] ?? "");
       seen.push({ method: req.method, path: req.path, status: res.statusCode, cookies });
-      for (const tell of heard) tell();
+      tellAll();
     });
     const held = req.path === ROUTE ? routeGate?.pass() : undefined;
     if (held) held.then(() => next(), next);
@@ -59,12 +64,17 @@ function addRoutes(express: Express, sessions: Tokenizer): void {
   };
   express.get("/callback", enter);
   express.post("/callback", enter);
-  express.get("/page", (req, res) => void res.type("html").send(`<title>${req.session.username ?? "nobody"}</title>`));
+  express.get(
+    "/page",
+    (req, res) => void res.type("html").send(`${NO_ICON}<title>${req.session.username ?? "nobody"}</title>`),
+  );
   express.get("/elsewhere", (req, res) => {
     const to = `https://shop.example:${app.port}`;
     if (req.query.how === "redirect") return res.redirect(303, `${to}/callback`);
     const links = `<a id=link href="${to}/page">link</a> <a id=redirect href="?how=redirect">redirect</a>`;
-    res.type("html").send(`${links}<form method=post action="${to}/callback"><button id=form>form</button></form>`);
+    res
+      .type("html")
+      .send(`${NO_ICON}${links}<form method=post action="${to}/callback"><button id=form>form</button></form>`);
   });
   express.post("/confirm", (req, res, next) => {
     req.confirmSignIn().then(() => res.sendStatus(204), next);
@@ -96,7 +106,27 @@ async function until(isThere: () => boolean): Promise<void> {
   while (!isThere()) await new Promise<void>((resolve) => heard.push(resolve));
 }
 
-const registered = () => until(() => routeAnswers().includes(200));
+function tellAll(): void {
+  for (const tell of heard) tell();
+}
+
+/** Hears of the bindings that a page makes: our answer is out before the browser has its cookie, and its binding. */
+async function watch(page: Page): Promise<void> {
+  const devTools = await page.context().newCDPSession(page);
+  devTools.on("Network.deviceBoundSessionEventOccurred", ({ succeeded, creationEventDetails }) => {
+    if (succeeded && creationEventDetails) bindings++;
+    tellAll();
+  });
+  await devTools.send("Network.enableDeviceBoundSessions", { enable: true });
+}
+
+/** Once our answer is out, and the browser has its cookie and its binding: which of them comes first is not said. */
+async function registered(page: Page, name = BOUND): Promise<void> {
+  await until(
+    () => bindings > 0 && seen.some(({ path, status }) => path.startsWith("/device-bound/") && status === 200),
+  );
+  while (!(await cookiesOf(page.context())).has(name));
+}
 
 /** From a page of another site. */
 async function arriveBy(page: Page, how: string): Promise<void> {
@@ -119,11 +149,12 @@ const statusOf = (page: Page, path = "/session") => page.evaluate(async (path) =
 
 /** Its time is up, for the browser and the server. */
 async function endShortCookie(page: Page, name = BOUND): Promise<void> {
+  // Before: whatever the browser asks for from here on refreshes it.
+  seen.length = 0;
   clock.forward(11 * MINUTE);
   const devTools = await page.context().newCDPSession(page);
   await devTools.send("Network.deleteCookies", { name, url: ours("/") });
   await devTools.detach();
-  seen.length = 0;
 }
 
 async function cookiesOf(context: BrowserContext): Promise<Map<string, string>> {
@@ -141,16 +172,17 @@ withChromium("in Chromium", () => {
   afterAll(() => browser.close());
 
   beforeEach(async () => {
-    [clock, seen, heard, gate, routeGate] = [new Clock(), [], [], undefined, undefined];
+    [clock, seen, heard, gate, routeGate, bindings] = [new Clock(), [], [], undefined, undefined, 0];
     app = await start();
     context = await browser.newContext();
     page = await context.newPage();
+    await watch(page);
   });
 
   async function signIn(on = page): Promise<void> {
-    seen.length = 0;
+    [seen.length, bindings] = [0, 0];
     await on.goto(ours("/callback"));
-    await registered();
+    await registered(on);
   }
 
   const listed = async () => (await app.sessions.users.list("ada")).map(({ bound }) => bound);
@@ -174,7 +206,7 @@ withChromium("in Chromium", () => {
     "a sign-in by another site's %s is bound, though the registration comes without the cookie",
     async (how) => {
       await arriveBy(page, how);
-      await registered();
+      await registered(page);
       await page.waitForURL("**/page");
       expect(await listed()).toEqual([true]);
       expect(seen.find(({ path }) => path === ROUTE)?.cookies).not.toContain("token");
@@ -205,7 +237,7 @@ withChromium("in Chromium", () => {
     await gate.arrived(before.length);
     const others = during.map((name) => post(page, "/set", { [name]: true }));
     routeGate.open();
-    await registered();
+    await registered(page);
     gate.open();
     expect(await Promise.all([...slow, ...others])).toEqual([...before, ...during].map(() => 204));
     clock.forward(MINUTE);
@@ -249,9 +281,9 @@ withChromium("in Chromium", () => {
 
   test("confirmed, it goes on under a new id, which is bound anew", async () => {
     await signIn();
-    seen.length = 0;
+    [seen.length, bindings] = [0, 0];
     expect(await post(page, "/confirm")).toBe(204);
-    await registered();
+    await registered(page);
     expect(await listed()).toEqual([true]);
     await endShortCookie(page);
     await page.goto(ours("/page"));
@@ -271,7 +303,7 @@ withChromium("in Chromium", () => {
     const name = cookie.name ?? "token";
     await page.goto(ours("/page"));
     await post(page, "/sign-in", { username: "ada", password: "p" });
-    await until(() => seen.some(({ path, status }) => path === `/device-bound/${name}` && status === 200));
+    await registered(page, `${name}-bound`);
     await endShortCookie(page, `${name}-bound`);
     for (const _ of "123") expect(await statusOf(page)).toBe(200);
     expect(seen.filter(({ path }) => path !== "/session").map(({ status }) => status)).toEqual([403, 200]);
@@ -281,6 +313,7 @@ withChromium("in Chromium", () => {
     await signIn();
     const second = await browser.newContext();
     const other = await second.newPage();
+    await watch(other);
     await signIn(other);
     expect(await post(other, "/end-others")).toBe(204);
     await endShortCookie(page);
@@ -296,13 +329,14 @@ withChromium("in Chromium", () => {
 
 withChromium("in Chromium, closed and started again with the same profile", () => {
   test("a remembered session is proven with the same key", async () => {
-    [clock, seen, heard, gate, routeGate] = [new Clock(), [], [], undefined, undefined];
+    [clock, seen, heard, gate, routeGate, bindings] = [new Clock(), [], [], undefined, undefined, 0];
     app = await start();
     const profile = temporaryFolder();
     const before = await chromium.launchPersistentContext(profile, LAUNCH);
     const page = await before.newPage();
+    await watch(page);
     await page.goto(ours("/callback"));
-    await registered();
+    await registered(page);
     await endShortCookie(page);
     expect(await statusOf(page)).toBe(200);
     expect(routeAnswers()).toEqual([403, 200]);
