@@ -10,7 +10,8 @@ export const copiedCookie = Router();
 
 copiedCookie.post("/sessions/copy", requireUser, (req, res) => {
   const cookies = parse(req.headers.cookie ?? "");
-  const name = Object.keys(cookies).find((key) => cookies[`${key}-bound`] !== undefined);
+  const names = Object.keys(cookies);
+  const name = names.find((one) => names.some((other) => other.startsWith(`${one}-bound-`)));
   const cookie = name && `${name}=${encodeURIComponent(cookies[name] ?? "")}`;
   const command = cookie && `curl --insecure --cookie '${cookie}' https://${req.get("Host")}/notes`;
   show(res, 200, copiedCookiePage({ username: credentialsOf(req).username, command }));

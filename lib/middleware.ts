@@ -56,8 +56,10 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
 
   /** What was found, or nothing that may be used: then the request has a new session, for an error handler to sign in with. */
   function provenBy(req: Request, found: Found): Found {
-    const head = device && found.live !== undefined ? engine.known.snapshotOf(req.session)?.head : undefined;
-    if (!device || !head || device.isProven(req, req.sessionID, head)) return found;
+    if (!device || found.live === undefined) return found;
+    // Of a session that a wrapped store copied nothing is known: it may be bound.
+    const head = engine.known.snapshotOf(req.session)?.head;
+    if (head && device.isProven(req, req.sessionID, head)) return found;
     store.generate(req);
     // The cookie is left alone: if the browser only failed to prove it for now, it is good again soon.
     return { ...found, live: undefined, isUnreadable: true };

@@ -14,8 +14,11 @@ import {
   isHashedId,
   registration,
 } from "./messages.js";
-import { type DeviceKey, nameOf, readProof } from "./proof.js";
+import { challengeIn, type DeviceKey, nameOf, readProof } from "./proof.js";
 import { COOKIE_LIFE, type DeviceTickets, GRACE } from "./tickets.js";
+
+/** How much of the hashed id a cookie's name has: enough for the few sessions of one browser. In characters. */
+const ID_SHOWN = 8;
 
 /** Where bindings are kept, under the hashed session ids. */
 export interface Bindings {
@@ -41,14 +44,12 @@ export interface DeviceBindingOptions {
 
 export class DeviceBinding {
   readonly #options: DeviceBindingOptions;
-  readonly #cookieName: string;
   /** The end of the route's path: a proxy may take off what is in front of it. */
   readonly #route: string;
   #isWarned = false;
 
   constructor(options: DeviceBindingOptions) {
     this.#options = options;
-    this.#cookieName = `${options.name}-bound`;
     this.#route = `/device-bound/${encodeURIComponent(options.name)}`;
   }
 
@@ -71,7 +72,7 @@ export class DeviceBinding {
     if (!bound || now() < bound.since + GRACE) return true;
     const id = idOf(sessionId);
     const key = nameOf(bound.key);
-    if (cookiesOf(req, this.#cookieName).some((value) => tickets.isCookie(value, id, key))) return true;
+    if (cookiesOf(req, this.#nameFor(id)).some((value) => tickets.isCookie(value, id, key))) return true;
     emit("unproven", () => ({ session: shortName(storageKey(sessionId)) }));
     return false;
   }
@@ -90,8 +91,9 @@ export class DeviceBinding {
 
   async #register(req: Request, res: Response, response = ""): Promise<void> {
     const { tickets, bindings } = this.#options;
-    const proof = readProof(response);
-    const id = proof && tickets.sessionOf(proof.challenge, "register");
+    // First: anybody may ask, and a signature costs far more to verify.
+    const id = tickets.sessionOf(challengeIn(response), "register");
+    const proof = id === undefined ? undefined : readProof(response);
     if (!proof || id === undefined || !(await bindings.bind(id, proof.key))) return answer(res, 400);
     const cookie = this.#send(req, res, id, proof.key);
     answer(res, 200, instructions(id, this.#placeOf(req, req.baseUrl), cookie));
@@ -116,8 +118,14 @@ export class DeviceBinding {
   #send(req: Request, res: Response, id: string, key: DeviceKey): BoundCookie {
     const { path, same_site: sameSite } = this.#options.attributesOf(req);
     const value = this.#options.tickets.cookie(id, nameOf(key));
-    res.cookie(this.#cookieName, value, { httpOnly: true, secure: true, sameSite, path, maxAge: COOKIE_LIFE });
-    return { name: this.#cookieName, path, sameSite };
+    const name = this.#nameFor(id);
+    res.cookie(name, value, { httpOnly: true, secure: true, sameSite, path, maxAge: COOKIE_LIFE });
+    return { name, path, sameSite };
+  }
+
+  /** Of each session another: a browser may have keys of older ones, too, and would refresh only one of them. */
+  #nameFor(id: string): string {
+    return `${this.#options.name}-bound-${id.slice(0, ID_SHOWN)}`;
   }
 
   /** Where the browser is to send its proofs: below the cookie's path, or where the sessions are mounted, if that is deeper. */

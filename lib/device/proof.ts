@@ -22,6 +22,9 @@ const JWT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
 /** Of an RSA key, in bits: NIST SP 800-131A asks for 2048; longer ones than 4096 would cost too much to verify. */
 const RSA_BITS = { least: 2048, most: 4096 };
 
+/** 65537, as every maker of RSA keys takes it: with a long one, a signature would cost ten times as much. */
+const EXPONENT = "AQAB";
+
 /**
  * What a JWT proves; nothing where it is none, is not signed by that key, or has a key that is not taken.
  *
@@ -29,7 +32,7 @@ const RSA_BITS = { least: 2048, most: 4096 };
  * @param known the key that it has to be signed with. Missing: the one that it brings, as at the registration.
  */
 export function readProof(text: string, known?: DeviceKey): Proof | undefined {
-  const [, head = "", claims = "", signature = ""] = (text.length <= LONGEST && JWT.exec(text)) || [];
+  const { head, claims, signature } = partsOf(text);
   const { alg, typ, jwk } = decode(head);
   const { jti } = decode(claims);
   if (typ !== "dbsc+jwt" || typeof jti !== "string") return undefined;
@@ -37,6 +40,17 @@ export function readProof(text: string, known?: DeviceKey): Proof | undefined {
   if (!key || alg !== (key.kty === "EC" ? "ES256" : "RS256")) return undefined;
   const isSigned = isSignedBy(key, `${head}.${claims}`, Buffer.from(signature, "base64url"));
   return isSigned ? { challenge: jti, key } : undefined;
+}
+
+/** The challenge that a JWT says it answers, not verified; empty where there is none. */
+export function challengeIn(text: string): string {
+  const { jti } = decode(partsOf(text).claims);
+  return typeof jti === "string" ? jti : "";
+}
+
+function partsOf(text: string) {
+  const [, head = "", claims = "", signature = ""] = (text.length <= LONGEST && JWT.exec(text)) || [];
+  return { head, claims, signature };
 }
 
 /** Names a key, by all of it: hashed it would be shorter, and cost each request more. */
@@ -48,12 +62,13 @@ export function nameOf(key: DeviceKey): string {
 function deviceKey(jwk: unknown): DeviceKey | undefined {
   const { kty, crv, x, y, n, e } = (jwk ?? {}) as Record<string, unknown>;
   if (kty === "EC" && crv === "P-256" && isNumber(x) && isNumber(y)) return { kty, crv, x, y };
-  return kty === "RSA" && isNumber(n) && isNumber(e) ? { kty, n, e } : undefined;
+  return kty === "RSA" && isNumber(n) && e === EXPONENT ? { kty, n, e } : undefined;
 }
 
 function isSignedBy(key: DeviceKey, signed: string, signature: Buffer): boolean {
   try {
     const publicKey = createPublicKey({ key, format: "jwk" });
+    if (!isCanonical(key, publicKey)) return false;
     const bytes = Buffer.from(signed);
     if (key.kty === "EC") return verify("sha256", bytes, { key: publicKey, dsaEncoding: "ieee-p1363" }, signature);
     return isRightLength(publicKey) && verify("sha256", bytes, publicKey, signature);
@@ -61,6 +76,12 @@ function isSignedBy(key: DeviceKey, signed: string, signature: Buffer): boolean 
     // A point that is not on the curve, say: no key, so no proof.
     return false;
   }
+}
+
+/** As Node writes it: with zeros in front, a key could be as long as its sender likes, and be stored so. */
+function isCanonical(key: DeviceKey, publicKey: KeyObject): boolean {
+  const { x, y, n } = publicKey.export({ format: "jwk" });
+  return key.kty === "EC" ? key.x === x && key.y === y : key.n === n;
 }
 
 function isRightLength({ asymmetricKeyDetails }: KeyObject): boolean {

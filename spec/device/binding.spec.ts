@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { TokenizerError } from "../../lib/errors.js";
 import { type App, type AppOptions, Clock, MINUTE, SAFE_PASSWORD, startApp } from "../support/app.js";
-import { type Answer, BOUND, HandBrowser, overTls, registrationIn } from "../support/device.js";
+import { type Answer, HandBrowser, overTls, registrationIn } from "../support/device.js";
 import { Gate } from "../support/gate.js";
 import { lastingFolder } from "../support/lasting-folder.js";
 import { everyBackend, onEveryBackend, type Place, sealedSomewhere } from "../support/places.js";
@@ -71,7 +71,7 @@ const ending = ({ id }: { readonly id: string } = { id: "" }) => ({ session_iden
 /** Its short-lived cookie is over: the browser refreshes it, or hears that the session is. */
 async function later(browser: HandBrowser, milliseconds = 11 * MINUTE): Promise<Answer> {
   clock.forward(milliseconds);
-  browser.cookies.delete(BOUND);
+  browser.dropBound();
   return browser.refresh();
 }
 
@@ -99,7 +99,7 @@ onEveryBackend(
       clock.forward(15 * MINUTE);
       expect(valuesOf(await plain.get("/session"))).toEqual({ username: "ada" });
       expect(await statusOf(ada.get("/session"))).toBe(401);
-      ada.cookies.delete(BOUND);
+      ada.dropBound();
       expect(await statusOf(ada.refresh())).toBe(200);
       expect(valuesOf(await ada.get("/session"))).toEqual({ username: "ada" });
     });
@@ -128,7 +128,7 @@ onEveryBackend(
       const kept = valuesOf(await ada.get("/session"));
       expect(kept).toEqual({ username: "ada", ...Object.fromEntries(names.map((name) => [name, true])) });
       expect(await listed(app)).toEqual([true]);
-      ada.cookies.delete(BOUND);
+      ada.dropBound();
       expect(await statusOf(ada.get("/session"))).toBe(401);
     });
 
@@ -182,7 +182,7 @@ onEveryBackend(
       expect(await statusOf(ada.get("/session"))).toBe(200);
       expect(backend.calls).toEqual({ read: 1, write: 0, touch: 0, remove: 0 });
       backend.clear();
-      ada.cookies.delete(BOUND);
+      ada.dropBound();
       expect(await statusOf(ada.get("/session"))).toBe(401);
       expect(backend.calls).toEqual({ read: 1, write: 0, touch: 0, remove: 0 });
       backend.clear();

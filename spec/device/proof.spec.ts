@@ -82,6 +82,15 @@ test.each<[string, string]>([
   ["claims that are null", registrationBy(HEADER, null as unknown as object)],
   ["an RSA key of 1024 bits", new DeviceKeys("RS256", 1024).registration("c")],
   ["an RSA key of 4608 bits", new DeviceKeys("RS256", 4608).registration("c")],
+  ["an RSA key of another exponent", new DeviceKeys("RS256", 2048, 3).registration("c")],
+  [
+    "an RSA key with zeros in front",
+    registrationBy(
+      { ...HEADER, alg: "RS256", jwk: { ...rsa.publicJwk, n: `AAAA${rsa.publicJwk.n}` } },
+      { jti: "c" },
+      rsa,
+    ),
+  ],
   ["more than a JWT needs", ec.jwt(HEADER, { jti: "c", more: "x".repeat(8192) })],
 ])("%s proves nothing", (_, text) => {
   expect(readProof(text)).toBeUndefined();

@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { storageKey } from "../../lib/session-id.js";
 import { tokenizer } from "../../lib/tokenizer.js";
 import { type AppOptions, Clock, MINUTE, SAFE_PASSWORD, startApp, temporaryFolder } from "../support/app.js";
-import { type Answer, ask, BOUND, certificate, HandBrowser, overTls, registrationIn } from "../support/device.js";
+import { type Answer, ask, certificate, HandBrowser, overTls, registrationIn } from "../support/device.js";
 import { isFull } from "../support/redis-server.js";
 import { startProxy } from "../support/stripping-proxy.js";
 
@@ -34,7 +34,7 @@ describe.each([4, 4.18, 5] as const)("with Express %p", (version) => {
     expect(await statusOf(ada.signIn())).toBe(200);
     expect(ada.session?.path).toBe("/device-bound/token");
     app.clock.forward(11 * MINUTE);
-    ada.cookies.delete(BOUND);
+    ada.dropBound();
     const refused = await ada.get("/session");
     expect([refused.status, JSON.parse(refused.text).code]).toEqual([401, "SESSION_UNPROVEN"]);
     const asked = await ada.challenge();
@@ -42,7 +42,7 @@ describe.each([4, 4.18, 5] as const)("with Express %p", (version) => {
     const answer = await ada.refresh();
     expect(answer.headers["set-cookie"]).toEqual([
       expect.stringMatching(
-        /^token-bound=\d+\.[\w-]{43}; Max-Age=600; Path=\/; Expires=[^;]*; HttpOnly; Secure; SameSite=Lax$/,
+        /^token-bound-[\w-]{8}=\d+\.[\w-]{43}; Max-Age=600; Path=\/; Expires=[^;]*; HttpOnly; Secure; SameSite=Lax$/,
       ),
     ]);
     expect(answer).toMatchObject({ status: 200, text: "", headers: { "cache-control": "no-store" } });
@@ -207,7 +207,7 @@ describe("what an application does with SESSION_UNPROVEN", () => {
     const ada = new HandBrowser(app);
     await ada.signIn();
     app.clock.forward(11 * MINUTE);
-    ada.cookies.delete(BOUND);
+    ada.dropBound();
     return { app, ada };
   }
 
@@ -247,7 +247,7 @@ test("its events name the session as the log does", async () => {
   // Twice, as where the first answer was lost.
   for (const _ of "12") expect(await statusOf(ada.register(registration))).toBe(200);
   app.clock.forward(11 * MINUTE);
-  ada.cookies.delete(BOUND);
+  ada.dropBound();
   await ada.get("/session");
   for (const name of names) unsubscribe(name, hear);
   const session = storageKey(ada.id).slice("session:".length, "session:".length + 12);
@@ -349,9 +349,9 @@ describe("any bytes", () => {
     const value = fc.string({ unit: fc.constantFrom(...'AZaz09-_.%;= "') });
     await fc.assert(
       fc.asyncProperty(value, async (value) => {
-        expect(await statusOf(ask(app.port, "/session", { headers: { cookie: `${BOUND}=${value}; ${token}` } }))).toBe(
-          401,
-        );
+        expect(
+          await statusOf(ask(app.port, "/session", { headers: { cookie: `${ada.bound}=${value}; ${token}` } })),
+        ).toBe(401);
       }),
       { numRuns: RUNS },
     );

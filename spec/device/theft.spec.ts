@@ -1,7 +1,7 @@
 /** The theft, played: what opens with what was copied from a browser, on every backend. */
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { type App, Clock, MINUTE, SAFE_PASSWORD, startApp } from "../support/app.js";
-import { type Answer, ask, BOUND, DeviceKeys, HandBrowser, overTls, registrationIn } from "../support/device.js";
+import { type Answer, ask, DeviceKeys, HandBrowser, overTls, registrationIn } from "../support/device.js";
 import { lastingFolder } from "../support/lasting-folder.js";
 import { everyBackend, onEveryBackend, type Place, sealedSomewhere } from "../support/places.js";
 
@@ -57,7 +57,7 @@ onEveryBackend(
     });
 
     test("the short-lived cookie alone: a visitor whom nobody knows", async () => {
-      const answer = await steal(only(BOUND));
+      const answer = await steal(only(ada.bound));
       expect([answer.status, opened(answer)]).toEqual([200, undefined]);
     });
 
@@ -68,7 +68,7 @@ onEveryBackend(
       expect((await steal(both)).status).toBe(200);
       clock.forward(1);
       // The browser itself goes on.
-      ada.cookies.delete(BOUND);
+      ada.dropBound();
       expect((await ada.refresh()).status).toBe(200);
       expect(opened(await ada.get("/session"))).toBe("ada");
       expect((await steal(both)).status).toBe(401);
@@ -142,7 +142,7 @@ onEveryBackend(
       const { challenge } = await grace.challenge();
       const answer = await ada.askRoute({ "secure-session-response": ada.keys.refresh(challenge) });
       expect([answer.status, answer.headers["set-cookie"]]).toEqual([403, undefined]);
-      expect((await steal(`${only("token")}; ${BOUND}=${grace.cookies.get(BOUND)}`)).status).toBe(401);
+      expect((await steal(`${only("token")}; ${ada.bound}=${grace.cookies.get(grace.bound)}`)).status).toBe(401);
     });
 
     test("a challenge of another server, with another password: 403", async () => {
@@ -152,7 +152,9 @@ onEveryBackend(
       const { challenge } = await elsewhere.challenge();
       const answer = await ada.askRoute({ "secure-session-response": ada.keys.refresh(challenge) });
       expect([answer.status, answer.headers["set-cookie"]]).toEqual([403, undefined]);
-      expect((await steal(`${only("token")}; ${BOUND}=${elsewhere.cookies.get(BOUND)}`)).status).toBe(401);
+      expect((await steal(`${only("token")}; ${ada.bound}=${elsewhere.cookies.get(elsewhere.bound)}`)).status).toBe(
+        401,
+      );
       await other.close();
     });
   },

@@ -18,12 +18,12 @@ export class DeviceKeys {
   readonly #privateKey: KeyObject;
   readonly publicJwk: Record<string, unknown>;
 
-  constructor(alg: "ES256" | "RS256" = "ES256", modulusLength = 2048) {
+  constructor(alg: "ES256" | "RS256" = "ES256", modulusLength = 2048, publicExponent = 65537) {
     this.alg = alg;
     const { privateKey, publicKey } =
       alg === "ES256"
         ? generateKeyPairSync("ec", { namedCurve: "P-256" })
-        : generateKeyPairSync("rsa", { modulusLength });
+        : generateKeyPairSync("rsa", { modulusLength, publicExponent });
     this.#privateKey = privateKey;
     this.publicJwk = publicKey.export({ format: "jwk" }) as Record<string, unknown>;
   }
@@ -81,7 +81,8 @@ export async function ask(
 }
 
 const NAME = "token";
-export const BOUND = `${NAME}-bound`;
+/** How the names of short-lived cookies begin; the session's hashed id follows. */
+export const BOUND = `${NAME}-bound-`;
 
 /** Keeps its cookies by their names; lets one go when told to, as a browser does when its time is up. */
 export class HandBrowser {
@@ -94,6 +95,16 @@ export class HandBrowser {
   constructor(app: Pick<App, "port">, keys = new DeviceKeys()) {
     this.#port = app.port;
     this.keys = keys;
+  }
+
+  /** The name of its short-lived cookie. */
+  get bound(): string {
+    return [...this.cookies.keys()].find((name) => name.startsWith(BOUND)) ?? "";
+  }
+
+  /** Its time is up. */
+  dropBound(): void {
+    for (const name of this.cookies.keys()) if (name.startsWith(BOUND)) this.cookies.delete(name);
   }
 
   /** Goes on with another server of the installation. */
