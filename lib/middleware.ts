@@ -1,6 +1,7 @@
 /** The middleware: the session is loaded on the way in; on the way out it is saved before the answer is sent. */
 import type { NextFunction, Request, RequestHandler } from "express";
 import { commitBeforeAnswer } from "./answer/commit.js";
+import { type Awaitable, isPromise } from "./awaitable.js";
 import { CredentialsSealer } from "./credentials/credentials.js";
 import type { Keyring } from "./credentials/keyring.js";
 import { exposeCredentials } from "./credentials/middleware.js";
@@ -54,12 +55,16 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const warnOfProxy = proxyWarning(secure, warn);
   const warnOfSameName = sameNameWarning(cookieName, warn);
 
-  /** What was found, or nothing that may be used: then the request has a new session, for an error handler to sign in with. */
-  function provenBy(req: Request, found: Found): Found {
-    if (!device || found.live === undefined) return found;
+  /** Whether the request may have the session that was loaded. */
+  function isProven(req: Request, { live }: Found): Awaitable<boolean> {
+    if (!device || live === undefined) return true;
     // Of a session that a wrapped store copied nothing is known: it may be bound.
     const head = engine.known.snapshotOf(req.session)?.head;
-    if (head && device.isProven(req, req.sessionID, head)) return found;
+    return head !== undefined && device.isProven(req, req.sessionID, head);
+  }
+
+  /** The request has a new session, for an error handler to sign in with. */
+  function withoutSession(req: Request, found: Found): Found {
     store.generate(req);
     // The cookie is left alone: if the browser only failed to prove it for now, it is good again soon.
     return { ...found, live: undefined, isUnreadable: true };
@@ -82,16 +87,14 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     warnOfProxy(req);
     watchSession(req);
     const serving = unwatched(req, () => Serving.begin(req, { owner: store, depth, cookieName }));
-    loadSession(req, { store, engine, cookie }, (error, loaded) => {
-      if (error) return refuse(error, next);
+    const serve = (loaded: Found, mayUse: boolean) => {
       const { found, session } = unwatched(req, () => {
-        const found = provenBy(req, loaded);
+        const found = mayUse ? loaded : withoutSession(req, loaded);
         exposeCredentials(req, sealer);
         exposeSignedInAt(req, engine);
         return { found, session: new RequestSession(req, res, serving, found, shared) };
       });
-      const isUnproven = found !== loaded;
-      req.sessionEnded = !isUnproven && found.ids.length > 0 && found.live === undefined;
+      req.sessionEnded = mayUse && found.ids.length > 0 && found.live === undefined;
       const signInNow = async (...[credentials, options]: Parameters<typeof req.signIn>) => {
         if (res.headersSent) throw tooLate("signIn");
         await signIn(req, signing, session.current, credentials, options);
@@ -111,8 +114,14 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
       req.confirmSignIn = (credentials) => session.begin(confirmNow(credentials));
       req.signOut = () => session.begin(signOutNow());
       commitBeforeAnswer(res, session, (error) => refuse(error, next));
-      if (isUnproven) refuse(unproven(), next);
-      else next();
+      if (mayUse) next();
+      else refuse(unproven(), next);
+    };
+    loadSession(req, { store, engine, cookie }, (error, loaded) => {
+      if (error) return refuse(error, next);
+      const mayUse = unwatched(req, () => isProven(req, loaded));
+      if (isPromise(mayUse)) mayUse.then((may) => serve(loaded, may)).catch(next);
+      else serve(loaded, mayUse);
     });
   };
 }

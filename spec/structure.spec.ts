@@ -30,7 +30,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     why: "makes the parts and joins them; which backend it is it does not know",
   },
   "middleware.ts": {
-    values: ["errors.ts", "events.ts", "answer", "session", "credentials", "device", "warnings.ts"],
+    values: ["errors.ts", "awaitable.ts", "events.ts", "answer", "session", "credentials", "device", "warnings.ts"],
     types: ["settings/settings.ts"],
     why: "the way of a request through session and credentials",
   },
@@ -61,7 +61,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   },
   device: {
     values: ["errors.ts", "events.ts", "session-id.ts"],
-    types: ["session/record.ts", "settings/settings.ts"],
+    types: ["awaitable.ts", "session/record.ts", "settings/settings.ts"],
     why: "proofs, and one route: where bindings are kept, the sessions know",
   },
   credentials: { values: ["session-id.ts"], types: [], why: "sealing knows nothing of stores" },

@@ -1,5 +1,6 @@
 /** Binds sessions to devices: the way of a request, and the one route that browsers prove their key on. */
 import type { Request, RequestHandler, Response } from "express";
+import type { Awaitable } from "../awaitable.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import type { Bound, RecordHead } from "../session/record.js";
@@ -24,6 +25,7 @@ const ID_SHOWN = 8;
 export interface Bindings {
   find(id: string): Promise<Bound | undefined>;
   bind(id: string, key: DeviceKey): Promise<boolean>;
+  show(id: string): Promise<void>;
 }
 
 /** Asks the browser to bind the session that a request leaves, if it signed somebody in. One that cannot ignores it. */
@@ -65,16 +67,34 @@ export class DeviceBinding {
     answered.catch(next);
   };
 
-  /** Whether a request with the cookie of this session may go on. Asks no store. */
-  isProven(req: Request, sessionId: string, { bound }: RecordHead): boolean {
-    const { tickets, cookiesOf, now } = this.#options;
-    // Requests that were under way when the session was bound have no such cookie.
-    if (!bound || now() < bound.since + GRACE) return true;
-    const id = idOf(sessionId);
-    const key = nameOf(bound.key);
-    if (cookiesOf(req, this.#nameFor(id)).some((value) => tickets.isCookie(value, id, key))) return true;
+  /**
+   * Whether a request with the cookie of this session may go on. Asks no store, but for the first request that shows what
+   * the browser got: that is noted.
+   */
+  isProven(req: Request, sessionId: string, { bound }: RecordHead): Awaitable<boolean> {
+    if (!bound) return true;
+    const isShown = this.#isShown(req, idOf(sessionId), bound);
+    if (bound.shown === undefined) return isShown ? this.#noteShown(idOf(sessionId)) : true;
+    // Requests that were under way when it was first shown have no such cookie.
+    if (isShown || this.#options.now() < bound.shown + GRACE) return true;
     emit("unproven", () => ({ session: shortName(storageKey(sessionId)) }));
     return false;
+  }
+
+  #isShown(req: Request, id: string, { key }: Bound): boolean {
+    const { tickets, cookiesOf } = this.#options;
+    const name = nameOf(key);
+    return cookiesOf(req, this.#nameFor(id)).some((value) => tickets.isCookie(value, id, name));
+  }
+
+  /** A store that fails is no reason to refuse: the next request shows it again. */
+  async #noteShown(id: string): Promise<true> {
+    await this.#options.bindings.show(id).catch((error: unknown) => {
+      this.#options.warn(
+        `A session is bound to its device only later: ${error instanceof Error ? error.message : error}`,
+      );
+    });
+    return true;
   }
 
   /** @param before the head of the session that the request came with */
@@ -107,6 +127,7 @@ export class DeviceBinding {
     const proof = response === undefined ? undefined : readProof(response, bound.key);
     if (response !== undefined && !proof) return answer(res, 400);
     if (proof && tickets.sessionOf(proof.challenge, "refresh") === id) {
+      if (bound.shown === undefined) await bindings.show(id);
       this.#send(req, res, id, bound.key);
       return answer(res, 200);
     }

@@ -47,23 +47,38 @@ export class Bindings {
    * @returns whether it is bound to that one now; not where it is bound to another one, over, or nobody's
    */
   async bind(id: string, key: DeviceKey): Promise<boolean> {
-    const { backend, operations, lifetime } = this.#options;
+    const { now } = this.#options.lifetime;
+    const bound = await this.#change(id, (before) => before ?? { key, since: now });
+    return bound !== undefined && nameOf(bound.key) === nameOf(key);
+  }
+
+  /** The browser has shown what it got: from now on that is asked of it. A session that is over, or nobody's, is no error. */
+  async show(id: string): Promise<void> {
+    const { now } = this.#options.lifetime;
+    let isFirst = false;
+    await this.#change(id, (before) => {
+      isFirst = before !== undefined && before.shown === undefined;
+      return before && { shown: now, ...before };
+    });
+    if (isFirst) emit("bind", () => ({ session: shortName(SESSION_PREFIX + id) }));
+  }
+
+  /** Answers how it is bound then; nothing where it is not, is over, or nobody's. */
+  async #change(id: string, next: (before: Bound | undefined) => Bound | undefined): Promise<Bound | undefined> {
+    const { backend, operations } = this.#options;
     const storageKey = SESSION_PREFIX + id;
     return operations.within((deadline) =>
       operations.inTurn(storageKey, deadline, async (shared) => {
         for (let tries = 1; ; tries++) {
           const found = await this.#signedIn(id, deadline);
-          if (!found) return false;
-          const { stored, head } = found;
-          if (head.bound) return nameOf(head.bound.key) === nameOf(key);
-          const value = withHead(stored.value, { ...head, bound: { key, since: lifetime.now } });
-          const next = { value, version: newVersion(), expires: stored.expires };
-          const isWritten = await deadline.race(backend.write(storageKey, next, { version: stored.version }));
-          shared.left = isWritten ? next : undefined;
-          if (isWritten) {
-            emit("bind", () => ({ session: shortName(storageKey) }));
-            return true;
-          }
+          const before = found?.head.bound;
+          const bound = found && next(before);
+          if (!bound || (before && before.shown === bound.shown)) return bound;
+          const value = withHead(found.stored.value, { ...found.head, bound });
+          const record = { value, version: newVersion(), expires: found.stored.expires };
+          const isWritten = await deadline.race(backend.write(storageKey, record, { version: found.stored.version }));
+          shared.left = isWritten ? record : undefined;
+          if (isWritten) return bound;
           await deadline.race(sleep(Math.random() * JITTER * tries));
         }
       }),

@@ -83,7 +83,7 @@ export class SessionListing {
         handle: head.signIn && listedIdOf(head.signIn),
         user: head.signIn?.user,
         remembered: head.remembered === true,
-        bound: head.bound !== undefined,
+        bound: head.bound?.shown !== undefined,
         ...this.#options.lifetime.timesOf(head, expires),
       };
     }

@@ -29,8 +29,10 @@ export interface RecordHead {
 
 export interface Bound {
   readonly key: DeviceKey;
-  /** When, in milliseconds since 1970. */
+  /** When it was registered, in milliseconds since 1970. */
   readonly since: number;
+  /** When the browser first showed what it got for that. Until then nothing is asked of it: our answer may have been lost. */
+  readonly shown?: number;
 }
 
 export interface SessionRecord {
@@ -217,8 +219,8 @@ function isTimeOrNone(value: unknown): value is number | undefined {
 /** Of a wrong key nothing can be proven, so that nobody gets in. */
 function isBoundOrNone(bound: unknown): bound is Bound | undefined {
   if (bound === undefined) return true;
-  const { key, since } = (bound ?? {}) as Record<string, unknown>;
-  return typeof key === "object" && key !== null && isTime(since);
+  const { key, since, shown } = (bound ?? {}) as Record<string, unknown>;
+  return typeof key === "object" && key !== null && isTime(since) && isTimeOrNone(shown);
 }
 
 function isTrueOrNone(value: unknown): value is true | undefined {

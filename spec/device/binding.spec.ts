@@ -128,8 +128,45 @@ onEveryBackend(
       const kept = valuesOf(await ada.get("/session"));
       expect(kept).toEqual({ username: "ada", ...Object.fromEntries(names.map((name) => [name, true])) });
       expect(await listed(app)).toEqual([true]);
+      clock.forward(GRACE);
       ada.dropBound();
       expect(await statusOf(ada.get("/session"))).toBe(401);
+    });
+
+    test("a registration whose answer was lost locks nobody out: what the browser never showed is not asked of it", async () => {
+      const ada = new HandBrowser(app);
+      const signedIn = await ada.post("/sign-in", { username: "ada", password: "p" });
+      expect(await statusOf(ada.register(registrationIn(signedIn)))).toBe(200);
+      const got = [...ada.cookies].find(([name]) => name === ada.bound) ?? ["", ""];
+      ada.dropBound();
+      clock.forward(11 * MINUTE);
+      expect(valuesOf(await ada.get("/session"))).toEqual({ username: "ada" });
+      expect(await listed(app)).toEqual([false]);
+      // Shown even late, a refresh or a cookie that is still good counts from then on.
+      clock.forward(-5 * MINUTE);
+      ada.cookies.set(...(got as [string, string]));
+      expect(await statusOf(ada.get("/session"))).toBe(200);
+      expect(await listed(app)).toEqual([true]);
+      clock.forward(GRACE);
+      ada.dropBound();
+      expect(await statusOf(ada.get("/session"))).toBe(401);
+    });
+
+    test("a store that fails when it is first shown refuses nobody, and the next request shows it again", async () => {
+      const ada = new HandBrowser(app);
+      const signedIn = await ada.post("/sign-in", { username: "ada", password: "p" });
+      expect(await statusOf(ada.register(registrationIn(signedIn)))).toBe(200);
+      const failing = jest.spyOn(prototype, "write").mockImplementation(async () => {
+        throw new TokenizerError("STORE_UNAVAILABLE", "The disk is full.");
+      });
+      expect(valuesOf(await ada.get("/session"))).toEqual({ username: "ada" });
+      failing.mockRestore();
+      expect(app.log).toContainEqual(
+        expect.stringContaining("A session is bound to its device only later: The disk is full."),
+      );
+      expect(await listed(app)).toEqual([false]);
+      expect(await statusOf(ada.get("/session"))).toBe(200);
+      expect(await listed(app)).toEqual([true]);
     });
 
     test("what another server saves while it is bound is kept", async () => {
@@ -227,6 +264,7 @@ onEveryBackend(
       expect(await listed(app)).toEqual([false]);
       expect(await statusOf(ada.register(registrationIn(confirmed)))).toBe(200);
       expect(ada.session).not.toEqual(before);
+      expect(await statusOf(ada.get("/session"))).toBe(200);
       expect(await listed(app)).toEqual([true]);
       const old = new HandBrowser(app, ada.keys);
       old.session = before;
@@ -281,6 +319,7 @@ onEveryBackend(
       expect(await statusOf(eve.register(registrationIn(signedIn)))).toBe(200);
       gate.open();
       expect(await statusOf(slow)).toBe(204);
+      expect(await statusOf(eve.get("/session"))).toBe(200);
       expect(await listed(app, "linus")).toEqual([true]);
       expect(await statusOf(later(ada))).toBe(200);
       expect(await statusOf(ada.post("/leave-in-place"))).toBe(204);

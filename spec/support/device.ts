@@ -87,6 +87,8 @@ export const BOUND = `${NAME}-bound-`;
 /** Keeps its cookies by their names; lets one go when told to, as a browser does when its time is up. */
 export class HandBrowser {
   readonly keys: DeviceKeys;
+  /** What it asks for when it has a binding. */
+  page = "/session";
   readonly cookies = new Map<string, string>();
   /** The session that it is bound to, as the server called it, and where it proves that. */
   session: { readonly id: string; readonly path: string } | undefined;
@@ -129,10 +131,12 @@ export class HandBrowser {
     return this.#ask(path, { method: "POST", body, headers });
   }
 
-  /** Signs in, and registers as the answer asks. */
+  /** Signs in, registers as the answer asks, and shows with another request what it got. */
   async signIn(path = "/sign-in", body: object = { username: "ada", password: "p" }): Promise<Answer> {
     const answer = await this.post(path, body);
-    return this.register(registrationIn(answer));
+    const registered = await this.register(registrationIn(answer));
+    if (registered.status === 200) await this.get(this.page);
+    return registered;
   }
 
   /** As Chromium does after another site's redirect: without a cookie. */

@@ -100,7 +100,7 @@ export class Users {
       id,
       label: head.signIn?.label,
       remembered: head.remembered === true,
-      bound: head.bound !== undefined,
+      bound: head.bound?.shown !== undefined,
       ...lifetime.timesOf(head, expires),
       current: key === currentKey,
     }));
