@@ -198,20 +198,25 @@ function chosen(name: string, choice: SessionChoice | undefined): Chosen {
   if (choice === undefined) return { includes: () => false };
   if (typeof choice === "string") {
     const key = hashedKey(choice) ?? (SESSION_ID.test(choice) ? storageKey(choice) : undefined);
-    return { includes: (handle) => isMeantBy(choice, handle), ...(key && { key }) };
+    return { includes: namedBy([choice]), ...(key && { key }) };
   }
   if (isList(choice)) {
     if (!choice.every((id) => typeof id === "string")) throw wrong(name, "a list that has something else than handles");
-    return { includes: (handle) => choice.some((id) => isMeantBy(id, handle)) };
+    return { includes: namedBy(choice) };
   }
   const key = keyOf(choice);
   if (key === undefined) throw wrong(name, kindOfRequest(choice));
   return { includes: (handle) => handle.key === key, key };
 }
 
-/** A handle; and `req.sessionID`, and what `sessions.store.all` calls it: taken for none, `except` would end what it names. */
-function isMeantBy(id: string, handle: Handle): boolean {
-  return listedId(handle) === id || handle.key === storageKey(id) || handle.key === hashedKey(id);
+/**
+ * By handles; and by `req.sessionID`, and what `sessions.store.all` calls it: taken for nothing, `except` would end what they
+ * name.
+ */
+function namedBy(ids: readonly string[]): Chosen["includes"] {
+  const handles = new Set(ids);
+  const keys = new Set(ids.flatMap((id) => [storageKey(id), hashedKey(id) ?? []].flat()));
+  return (handle) => handles.has(listedId(handle)) || keys.has(handle.key);
 }
 
 function keyOf(request: Request): string | undefined {
