@@ -1,4 +1,5 @@
 /** A bound on waiting: for one call, or for all the steps of one operation. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Awaitable, isPromise } from "./awaitable.js";
 import { storeTimedOut } from "./errors.js";
 
@@ -35,6 +36,11 @@ export class Deadline {
       this.#reject ??= new Set();
       this.#reject.add(reject);
     });
+  }
+
+  /** Waits a random part of so many milliseconds, so that those who met do not meet again. */
+  pause(most: number): Promise<void> {
+    return this.race(sleep(Math.random() * most));
   }
 
   /** Throws when time is up, so that what nobody waits for any more does not go on. */

@@ -56,8 +56,8 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
   const warnOfSameName = sameNameWarning(cookieName, warn);
 
   /** Whether the request may have the session that was loaded. */
-  function isProven(req: Request, { live }: Found): Awaitable<boolean> {
-    if (!device || live === undefined) return true;
+  function isProven(device: DeviceBinding, req: Request, { live }: Found): Awaitable<boolean> {
+    if (live === undefined) return true;
     // Of a session that a wrapped store copied nothing is known: it may be bound.
     const head = engine.known.snapshotOf(req.session)?.head;
     return head !== undefined && device.isProven(req, req.sessionID, head);
@@ -119,7 +119,7 @@ export function makeMiddleware(parts: MiddlewareParts): RequestHandler {
     };
     loadSession(req, { store, engine, cookie }, (error, loaded) => {
       if (error) return refuse(error, next);
-      const mayUse = unwatched(req, () => isProven(req, loaded));
+      const mayUse = device ? unwatched(req, () => isProven(device, req, loaded)) : true;
       if (isPromise(mayUse)) mayUse.then((may) => serve(loaded, may)).catch(next);
       else serve(loaded, mayUse);
     });

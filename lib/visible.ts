@@ -15,6 +15,13 @@ export function visible(text: string): string {
   );
 }
 
+/** What a value is, where the value itself must not be shown. */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value === "string") return value === "" ? "an empty text" : "a text";
+  return `a value of type ${Array.isArray(value) ? "array" : typeof value}`;
+}
+
 /** In quotes, on one line, and no longer than a message can bear. */
 export function quoted(text: string): string {
   const characters = [...text.slice(0, 2 * MOST_SHOWN)];

@@ -60,7 +60,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     why: "which sessions a user has: built on the same parts, and used by the engine",
   },
   device: {
-    values: ["errors.ts", "events.ts", "session-id.ts"],
+    values: ["errors.ts", "events.ts", "session-id.ts", "session/place.ts"],
     types: ["awaitable.ts", "session/record.ts", "settings/settings.ts"],
     why: "proofs, and one route: where bindings are kept, the sessions know",
   },

@@ -1,6 +1,6 @@
 /** `revoke`: ends sessions. */
 import type { SessionSummary } from "../session/listing.js";
-import { SESSION_PREFIX } from "../session-id.js";
+import { hashedKey, SESSION_PREFIX } from "../session-id.js";
 import type { LoadedSettings } from "../settings/load.js";
 import { visible } from "../visible.js";
 import {
@@ -15,7 +15,7 @@ import {
   type Values,
   withSessions,
 } from "./command.js";
-import { FULL_ID, findById, isId, LENGTHS } from "./ids.js";
+import { findById, isId, LENGTHS } from "./ids.js";
 import { placeOf } from "./place.js";
 import { withProgress } from "./progress.js";
 import { counted } from "./text.js";
@@ -120,7 +120,7 @@ function ofId(id: string): Target {
   const what = isId(id) ? `session ${id}` : "session of that id";
   const none = isId(id) ? `There is no live ${what}.` : `That is no session's id: one has ${LENGTHS}.`;
   // It is stored under that: no others need to be looked at.
-  const isKey = isId(id) && id.length === FULL_ID.hashed;
+  const key = hashedKey(id);
   let found: SessionSummary | undefined;
   const find = async (parts: Parts, looked: () => void) => {
     if (isId(id)) found ??= await findById(parts, id, looked);
@@ -129,12 +129,12 @@ function ofId(id: string): Target {
   return {
     what: `the ${what}`,
     async question(parts, looked) {
-      if (isKey) return `End the ${what}`;
+      if (key) return `End the ${what}`;
       const session = await find(parts, looked);
       return session && `End the ${what}${session.user === undefined ? "" : ` of ${visible(session.user)}`}`;
     },
     async end(parts, looked) {
-      if (isKey) return Number(await parts.engine.remove(SESSION_PREFIX + id, "revoked"));
+      if (key) return Number(await parts.engine.remove(key, "revoked"));
       const session = await find(parts, looked);
       return Number(session !== undefined && (await parts.engine.remove(SESSION_PREFIX + session.id, "revoked")));
     },

@@ -3,18 +3,11 @@ import type { Request, RequestHandler, Response } from "express";
 import type { Awaitable } from "../awaitable.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
+import { pathOf } from "../session/place.js";
 import type { Bound, RecordHead } from "../session/record.js";
-import { SESSION_PREFIX, shortName, storageKey } from "../session-id.js";
+import { hashedKey, SESSION_PREFIX, shortName, storageKey } from "../session-id.js";
 import type { CookieSettings } from "../settings/settings.js";
-import {
-  type BoundCookie,
-  broughtBy,
-  challengeFor,
-  ending,
-  instructions,
-  isHashedId,
-  registration,
-} from "./messages.js";
+import { type BoundCookie, broughtBy, challengeFor, ending, instructions, registration } from "./messages.js";
 import { challengeIn, type DeviceKey, nameOf, readProof } from "./proof.js";
 import { COOKIE_LIFE, type DeviceTickets, GRACE } from "./tickets.js";
 
@@ -121,7 +114,7 @@ export class DeviceBinding {
 
   async #refresh(req: Request, res: Response, id: string, response: string | undefined): Promise<void> {
     const { tickets, bindings } = this.#options;
-    if (!isHashedId(id)) return answer(res, 400);
+    if (hashedKey(id) === undefined) return answer(res, 400);
     const bound = await bindings.find(id);
     if (!bound) return answer(res, 200, ending(id));
     const proof = response === undefined ? undefined : readProof(response, bound.key);
@@ -184,8 +177,4 @@ function answer(res: Response, status: number, body?: object): void {
 /** What browsers know the session by: the hashed id. */
 function idOf(sessionId: string): string {
   return storageKey(sessionId).slice(SESSION_PREFIX.length);
-}
-
-function pathOf(req: Request): string {
-  return (req.originalUrl ?? req.url).replace(/[?#].*$/s, "");
 }

@@ -21,11 +21,6 @@ export function broughtBy(headers: IncomingHttpHeaders): Brought {
   return { id: unquoted(headers["sec-secure-session-id"]), response: unquoted(headers["secure-session-response"]) };
 }
 
-/** Whether it can be one of ours: a SHA-256 in base64url. */
-export function isHashedId(id: string): boolean {
-  return /^[\w-]{43}$/.test(id);
-}
-
 export function registration(path: string, challenge: string): string {
   return `(ES256 RS256);path="${path}";challenge="${challenge}"`;
 }

@@ -1,5 +1,4 @@
 /** Which device a session is bound to, found and noted by the hashed session id: a proof comes without the session's cookie. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { type DeviceKey, nameOf } from "../device/proof.js";
@@ -79,7 +78,7 @@ export class Bindings {
           const isWritten = await deadline.race(backend.write(storageKey, record, { version: found.stored.version }));
           shared.left = isWritten ? record : undefined;
           if (isWritten) return bound;
-          await deadline.race(sleep(Math.random() * JITTER * tries));
+          await deadline.pause(JITTER * tries);
         }
       }),
     );

@@ -85,7 +85,7 @@ export class SessionCookie {
 
   /** What the cookie is sent with. */
   attributesOf(req: Request): CookieAttributes {
-    return this.#of(req);
+    return this.#byRequest?.of(req) ?? this.#settings;
   }
 
   /** The session ids that the request's cookies name. Several cookies may have the name: only their signatures tell whose. */
@@ -129,7 +129,7 @@ export class SessionCookie {
    * under way now then do not.
    */
   mayRenew(req: Request, res: Response, found: Found): boolean {
-    const isRefused = this.#of(req).secure === true && !req.secure;
+    const isRefused = this.attributesOf(req).secure === true && !req.secure;
     if (found.live === undefined || !isExpress(res) || isRefused || !this.#mayTidy(res, found)) return false;
     this.#overtaken.change([found.live], found);
     return true;
@@ -185,9 +185,9 @@ export class SessionCookie {
     const usual = this.#attributes(req);
     const attributes = end === undefined ? usual : { ...usual, maxAge: Math.max(0, end - this.#now()) };
     if (!isExpress(res)) this.#warnings.notExpress();
-    else if (this.#of(req).secure === true && !req.secure) this.#warnings.notSent();
+    else if (this.attributesOf(req).secure === true && !req.secure) this.#warnings.notSent();
     else {
-      this.#warnings.sent(req, attributes.secure === true, this.#of(req));
+      this.#warnings.sent(req, attributes.secure === true, this.attributesOf(req));
       res.cookie(this.#settings.name, this.#valueOf(id), attributes);
       if (attributes.partitioned) completePartitioned(res);
       return true;
@@ -203,7 +203,7 @@ export class SessionCookie {
   /** A cookie from before a change of `domain` or `partitioned` is another one for the browser. No new session is in it. */
   #forgetOthers(req: Request, res: Response, { areMixed }: Brought): void {
     if (areMixed) return;
-    const isPartitionKnown = this.#of(req).partitioned !== undefined;
+    const isPartitionKnown = this.attributesOf(req).partitioned !== undefined;
     for (const form of otherForms(this.#attributes(req), isPartitionKnown)) this.#clear(res, form);
   }
 
@@ -211,12 +211,8 @@ export class SessionCookie {
     return `${SIGNED}${sign(sessionId, this.#secrets[0])}`;
   }
 
-  #of(req: Request): CookieAttributes {
-    return this.#byRequest?.of(req) ?? this.#settings;
-  }
-
   #attributes(req: Request): CookieOptions {
-    const { secure, same_site, path, domain, partitioned, priority } = this.#of(req);
+    const { secure, same_site, path, domain, partitioned, priority } = this.attributesOf(req);
     const attributes: CookieOptions = {
       httpOnly: true,
       sameSite: same_site,

@@ -42,7 +42,7 @@ function isBelow(above: string, path: string): boolean {
 }
 
 /** Without the origin that a request through a proxy may name, and without the query. An upgrade is none of Express's. */
-function pathOf(req: Request): string {
+export function pathOf(req: Request): string {
   const url = req.originalUrl ?? req.url;
   return url.replace(/^[a-z][\w+.-]*:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "") || "/";
 }

@@ -4,7 +4,7 @@ import type { CredentialsSealer } from "../credentials/credentials.js";
 import { TokenizerError } from "../errors.js";
 import { emit } from "../events.js";
 import { shortName, storageKey } from "../session-id.js";
-import { keyName } from "../visible.js";
+import { keyName, kindOf } from "../visible.js";
 import { showCookieEnd } from "./cookie-data.js";
 import type { SessionEngine } from "./engine.js";
 import type { Lifetime } from "./lifetime.js";
@@ -188,12 +188,6 @@ function completeCredentials(
     `req.${method} needs a password: a text, to be sealed into the session. It got ${kindOf(password)}. ` +
       "If your application needs none after the sign-in, keep none: authenticator: { type: none } in the settings.",
   );
-}
-
-function kindOf(value: unknown): string {
-  if (value === undefined || value === null) return String(value);
-  if (typeof value === "string") return value === "" ? "an empty text" : "a text";
-  return `a value of type ${Array.isArray(value) ? "array" : typeof value}`;
 }
 
 /**

@@ -1,5 +1,4 @@
 /** One save of a session: written by its version, merged with whoever wrote meanwhile, its end moved when that is due. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend, Expected, StoredRecord } from "../backends/backend.js";
 import type { Deadline } from "../deadline.js";
 import { emit } from "../events.js";
@@ -108,7 +107,7 @@ export class SessionWriter {
       if (current?.version === next.version) return snapshotAfter(state, record, next);
       if (!current) return undefined;
       emit("conflict", () => ({ session: shortName(key) }));
-      await deadline.race(sleep(Math.random() * JITTER * (tries - 1)));
+      await deadline.pause(JITTER * (tries - 1));
       deadline.check();
     }
   }

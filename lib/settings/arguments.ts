@@ -1,6 +1,6 @@
 /** What `tokenizer()` was given, where that is nothing that it takes: by Express itself, or in the wrong place. */
 import { givenAmiss, TokenizerError } from "../errors.js";
-import { inPlaceOf } from "./elsewhere.js";
+import { inPlaceClause } from "./elsewhere.js";
 import { didYouMean } from "./nearest.js";
 import { isSection } from "./plain.js";
 import { settingSections, settingsSchema } from "./settings.js";
@@ -65,8 +65,7 @@ function whereMeant(key: string): string | undefined {
     ? `${key}: { … }`
     : Object.hasOwn(settingSections.tokenizer ?? {}, key) && `tokenizer: { ${key}: … }`;
   if (settings) return `, but a setting: put it into the first argument, tokenizer({ ${settings} })`;
-  const here = inPlaceOf(key);
-  return here === undefined ? undefined : `; ${here}`;
+  return inPlaceClause(key);
 }
 
 function refusal(message: string): TokenizerError {

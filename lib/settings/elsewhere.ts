@@ -38,18 +38,24 @@ export function whereElse(section: readonly (string | number)[], key: string): s
   if (path === "tokenizer" && key === "tokenizer") return "; the section stands in itself: keep one of the two lines";
   const meant = CALLED_ELSEWHERE.get(key);
   const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
-  if (home === undefined) return theirs(key);
+  if (home === undefined) return inPlaceClause(key);
   if (meant !== undefined) return `; did you mean ${home}.${meant}?`;
   // There, and yet not allowed: what the settings say for all requests, and nobody for one.
   return home === path ? " for one request: it belongs in the settings" : `; it belongs in the section ${home}`;
 }
 
-function theirs(key: string): string | undefined {
+/** The same as `inPlaceOf`, with what joins it to a sentence. */
+export function inPlaceClause(key: string): string | undefined {
   const here = inPlaceOf(key);
   return here === undefined ? undefined : `; ${here}`;
 }
 
 /** What takes the place of an option of express-session, or why nothing does. */
 export function inPlaceOf(option: string): string | undefined {
-  return OF_EXPRESS_SESSION.get(option.replace(/[_-]/g, "").toLowerCase());
+  return OF_EXPRESS_SESSION.get(plainName(option));
+}
+
+/** However its words are joined: `max_age`, `maxAge` and `max-age` are one. */
+export function plainName(name: string): string {
+  return name.replace(/[_-]/g, "").toLowerCase();
 }

@@ -2,6 +2,7 @@
 import { Ajv, type ValidateFunction } from "ajv";
 import type { Request } from "express";
 import { givenAmiss, TokenizerError } from "../errors.js";
+import { kindOf } from "../visible.js";
 import { describe, onePerPlace, refuseAll } from "./faults.js";
 import { isPlain } from "./plain.js";
 import { checkCookie } from "./rules.js";
@@ -69,11 +70,6 @@ function asked(ask: (req: Request) => unknown, req: Request): unknown {
     if (typeof error === "object" && error !== null) throw error;
     throw amiss(`threw ${kindOf(error)}: throw an Error`, error);
   }
-}
-
-function kindOf(value: unknown): string {
-  if (value === undefined || value === null) return String(value);
-  return typeof value === "string" ? "a text" : `a value of type ${typeof value}`;
 }
 
 function compile(): ValidateFunction {

@@ -1,12 +1,11 @@
 /** Settings that stand beside the section `tokenizer`, where nobody reads them. */
-import { inPlaceOf } from "./elsewhere.js";
+import { inPlaceOf, plainName } from "./elsewhere.js";
 import { type Finding, writePath } from "./faults.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section, sectionOf } from "./plain.js";
 import { settingSections } from "./settings.js";
 
-const plain = (name: string): string => name.replace(/[_-]/g, "").toLowerCase();
-const SETTINGS = new Map(Object.keys(settingSections.tokenizer ?? {}).map((key) => [plain(key), key]));
+const SETTINGS = new Map(Object.keys(settingSections.tokenizer ?? {}).map((key) => [plainName(key), key]));
 /** Beside the section, hardly any application has these for itself. */
 const OURS_ALONE: readonly string[] = [
   "timeout",
@@ -89,7 +88,7 @@ function straysIn(document: Section): readonly string[] {
 
 /** `timeout`, also of `tokenizer.timeout`, `TOKENIZER_TIMEOUT` and `storeTimeout`. */
 function nameOf(key: string): string | undefined {
-  return SETTINGS.get(plain(key.replace(/^tokenizer[._]/i, "")));
+  return SETTINGS.get(plainName(key.replace(/^tokenizer[._]/i, "")));
 }
 
 /** Other sections are the application's. */

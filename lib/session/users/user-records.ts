@@ -1,5 +1,4 @@
 /** The users' records in the store: read, and changed by versioned writes alone. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Awaitable } from "../../awaitable.js";
 import type { Backend } from "../../backends/backend.js";
 import type { Deadline } from "../../deadline.js";
@@ -53,7 +52,7 @@ export class UserRecords {
         if (!changed) return before;
         const after = changedBy(before, changed);
         if (await deadline.race(this.#write(key, before, after))) return after;
-        await deadline.race(sleep(Math.random() * JITTER));
+        await deadline.pause(JITTER);
         deadline.check();
       }
     });
