@@ -2,16 +2,13 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { storageKey } from "../../lib/session-id.js";
 import { lastingFolder } from "../support/lasting-folder.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
 import { appAt, backendOf, settingsFile } from "./command-line.js";
+import { atTerminal, BIN, withTerminal } from "./real-terminal.js";
 
-// The program itself: `npm test` has built it.
-
-const BIN = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
 const local = () => ({ type: "local", path: `${lastingFolder()}/tokens` }) as const;
 
 function bin(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -130,50 +127,18 @@ describe("the reader", () => {
   );
 });
 
-/** Runs a program at a pseudo-terminal, types an answer when it is asked, prints what was on the screen. */
-const PTY = `
-import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[2], sys.argv[2:])
-screen = b""
-answer = sys.argv[1].encode().decode("unicode_escape").encode()
-while True:
-    try:
-        read = os.read(terminal, 1024)
-    except OSError:
-        break
-    if not read:
-        break
-    screen += read
-    if answer and b"[y/N] " in screen:
-        os.write(terminal, answer)
-        answer = b""
-status = os.waitpid(pid, 0)[1]
-sys.stdout.buffer.write(screen)
-sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
-`;
-
-(existsSync("/usr/bin/python3") ? describe : describe.skip)("at a real terminal", () => {
-  function atTerminal(typed: string, ...argv: string[]): Promise<{ code: number; screen: string }> {
-    return new Promise((resolve) => {
-      execFile("/usr/bin/python3", ["-c", PTY, typed, process.execPath, BIN, ...argv], (error, screen) => {
-        resolve({ code: Number(error?.code ?? 0), screen });
-      });
-    });
-  }
-
+withTerminal("at a real terminal", () => {
   test.each([
-    ["y\\n", 0, /\[y\/N\] y\s+1 session ended\.\s+$/],
-    ["n\\n", 1, /\[y\/N\] n\s+Nothing was ended\.\s+$/],
-    ["\\n", 1, /\[y\/N\] \s+Nothing was ended\.\s+$/],
+    ["y\n", 0, /\[y\/N\] y\s+1 session ended\.\s+$/],
+    ["n\n", 1, /\[y\/N\] n\s+Nothing was ended\.\s+$/],
+    ["\n", 1, /\[y\/N\] \s+Nothing was ended\.\s+$/],
     // The end of what is typed, and the interrupt.
-    ["\\x04", 1, /\[y\/N\] .*Nothing was ended\.\s+$/s],
-    ["\\x03", 130, /\[y\/N\] \^C\s*$/],
+    ["\u0004", 1, /\[y\/N\] .*Nothing was ended\.\s+$/s],
+    ["\u0003", 130, /\[y\/N\] \^C\s*$/],
   ])("revoke asks, and %j is taken", async (typed, code, screen) => {
     const { app, file } = await appAt(local());
     await app.visitor().signIn("ada");
-    const answered = await atTerminal(typed, "revoke", "--settings", file, "--user", "ada");
+    const answered = await atTerminal(["revoke", "--settings", file, "--user", "ada"], { typed });
     expect(answered).toEqual({ code, screen: expect.stringMatching(screen) });
     expect(answered.screen.replace(/\s+/g, " ")).toContain(
       `End the only session of ada, in the folder ${app.path}? [y/N] `,
@@ -182,7 +147,7 @@ sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(s
   });
 
   test("new-password says where it belongs", async () => {
-    const { code, screen } = await atTerminal("", "new-password");
+    const { code, screen } = await atTerminal(["new-password"]);
     expect(code).toBe(0);
     expect(screen).toMatch(/^[\w-]{43}\r\nPut it into the settings as tokenizer\.safe_password, /);
   });

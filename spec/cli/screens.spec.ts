@@ -1,31 +1,20 @@
 /** What a terminal of 80×24 shows: the program on a real one, drawn by an emulator, beside the screens in `screens/`. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "@jest/globals";
+import { beforeAll, expect, test } from "@jest/globals";
 import xterm from "@xterm/headless";
 import type { App } from "../support/app.js";
 import { lastingFolder } from "../support/lasting-folder.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
 import { appAt } from "./command-line.js";
+import { atTerminal, SIZE, withTerminal } from "./real-terminal.js";
 
 const SCREENS = fileURLToPath(new URL("screens/", import.meta.url));
-const BIN = fileURLToPath(new URL("../../dist/cli/bin.mjs", import.meta.url));
-const SIZE = { cols: 80, rows: 24 };
-/** Gives a program a terminal of its own. */
-const SCRIPT = "/usr/bin/script";
-
 /** `SCREENS=write npm run spec -- spec/cli/screens.spec.ts` draws them anew: look at each before you commit it. */
 const isWriting = process.env.SCREENS === "write";
 
-const isPossible = process.platform === "linux" && existsSync(SCRIPT);
-if (!isPossible) console.warn(`Skipped spec/cli/screens.spec.ts: without ${SCRIPT} of Linux there is no terminal.`);
-
-const onTerminal = isPossible ? describe : describe.skip;
-
-onTerminal("a screen of 80×24", () => {
+withTerminal("a screen of 80×24", () => {
   let places: Places;
 
   beforeAll(async () => {
@@ -62,7 +51,7 @@ onTerminal("a screen of 80×24", () => {
 
 /** There, the place has a name of the same length on every machine. */
 withRedis("a screen of 80×24, with Redis", () => {
-  onTerminal("asked", () => {
+  withTerminal("asked", () => {
     test.each([
       ["revoke-nobody", "", "--user", "nobody"],
       ["revoke-no", "n", "--user", "ada"],
@@ -94,24 +83,13 @@ function expectScreen(name: string, screen: string): void {
 
 /** What the terminal shows when the program has ended, without the spaces at the ends of lines. */
 async function screenOf(argv: readonly string[], places: Places, answer = ""): Promise<string> {
+  const { screen } = await atTerminal(argv, {
+    ...{ typed: `${answer}\n`, echo: false },
+    // In a folder whose name is as long everywhere; colours draw nothing of their own.
+    ...{ cwd: "/", env: { TOKENIZER_SETTINGS: places.settings, NO_COLOR: "1" } },
+  });
   const terminal = new xterm.Terminal({ ...SIZE, allowProposedApi: true });
-  const program = [process.execPath, BIN, ...argv].map((word) => `'${word}'`).join(" ");
-  const command = `stty cols ${SIZE.cols} rows ${SIZE.rows} -echo; exec ${program}`;
-  const child = spawn(SCRIPT, ["--quiet", "--return", "--command", command, "/dev/null"], {
-    stdio: ["pipe", "pipe", "inherit"],
-    // Colours draw nothing of their own.
-    // In a folder whose name is as long everywhere.
-    cwd: "/",
-    env: { ...process.env, TOKENIZER_SETTINGS: places.settings, TERM: "xterm", NO_COLOR: "1", SHELL: "/bin/sh" },
-  });
-  let shown = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    shown += text;
-    // Typed before it is asked, it would stand elsewhere.
-    if (text.includes("[y/N]")) child.stdin.end(`${answer}\n`);
-  });
-  await once(child, "close");
-  await new Promise<void>((drawn) => terminal.write(alike(shown, places), drawn));
+  await new Promise<void>((drawn) => terminal.write(alike(screen, places), drawn));
   const { active } = terminal.buffer;
   const lines = Array.from({ length: active.length }, (_, at) => active.getLine(at)?.translateToString(true) ?? "");
   return `${lines.join("\n").trimEnd()}\n`;
