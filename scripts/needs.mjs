@@ -1,9 +1,9 @@
 // What the specs need beside npm packages. A row finds it, else installs it on Debian, else says what to install.
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { succeeds } from "./run.mjs";
 
-/** `env` tells the specs where it is; `names` are programs looked for on PATH; `debian` is the package that has it. */
+/** `env` tells the specs where it is; `names` are programs looked for on PATH, then `places`; `debian` is the package that has it. */
 const NEEDS = [
   {
     what: "Chromium",
@@ -29,7 +29,30 @@ const NEEDS = [
     places: ["/usr/bin/openssl"],
     debian: "openssl",
   },
+  {
+    what: "PostgreSQL",
+    specs: "the specs on a real PostgreSQL",
+    env: "POSTGRES",
+    names: ["postgres"],
+    places: debianPostgres,
+    debian: "postgresql",
+  },
+  {
+    what: "PgBouncer",
+    specs: "the specs on PostgreSQL behind PgBouncer",
+    env: "PGBOUNCER",
+    names: ["pgbouncer"],
+    places: ["/usr/sbin/pgbouncer"],
+    debian: "pgbouncer",
+  },
 ];
+
+/** Debian keeps the server's programs off PATH, those of each version in a folder: the newest first. */
+function debianPostgres() {
+  const folder = "/usr/lib/postgresql";
+  const versions = existsSync(folder) ? readdirSync(folder).sort((one, other) => Number(other) - Number(one)) : [];
+  return versions.map((version) => join(folder, version, "bin/postgres"));
+}
 
 function executable(file) {
   try {
@@ -43,8 +66,11 @@ function executable(file) {
 function find({ env, names, places }) {
   if (process.env[env]) return executable(process.env[env]) ? process.env[env] : undefined;
   const onPath = names.flatMap((name) => (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)));
-  return [...onPath, ...places].find(executable);
+  return [...onPath, ...(typeof places === "function" ? places() : places)].find(executable);
 }
+
+/** The program that a variable tells the specs of, found as `findNeeds` finds it; undefined where there is none. */
+export const findProgram = (variable) => find(NEEDS.find(({ env }) => env === variable));
 
 function installOnDebian(packages) {
   if (!existsSync("/etc/debian_version") || process.getuid?.() !== 0) return;

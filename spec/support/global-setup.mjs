@@ -7,14 +7,21 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeDynalite } from "./dynalite.mjs";
 import { freePort } from "./free-port.mjs";
+import { startPostgres, startPostgresTemplate } from "./shared-postgres.mjs";
 
 /** One for each place of a spec: enough that none has to be used twice. */
 const REDIS_DATABASES = 10_000;
 
-const STARTERS = { redis: startRedis, dynamodb: startDynamodb, chromium: startChromium };
+const endings = [];
+const STARTERS = {
+  redis: startRedis,
+  dynamodb: startDynamodb,
+  chromium: startChromium,
+  postgres: () => startPostgres(endings),
+  postgresTemplate: () => startPostgresTemplate(endings),
+};
 /** What each started with, by name: a function that answers what a spec has to know. */
 const started = new Map();
-const endings = [];
 
 export default async function setup() {
   const server = createServer(async (req, res) => {
@@ -22,7 +29,7 @@ export default async function setup() {
       const name = req.url.slice(1);
       if (!started.has(name)) started.set(name, STARTERS[name]());
       const describe = await started.get(name);
-      res.end(JSON.stringify(describe()));
+      res.end(JSON.stringify(await describe()));
     } catch (error) {
       res.writeHead(500).end(error.stack);
     }

@@ -3,6 +3,22 @@
 interface SharedServers {
   /** With a database that nobody else was given. */
   readonly redis: { readonly port: number; readonly database: number };
+  /** With a table that nobody else was given, and a user that may do with it what service takes, and nothing else. */
+  readonly postgres: {
+    readonly host: string;
+    readonly port: number;
+    readonly username: string;
+    readonly password: string;
+    readonly database: string;
+    /** With its schema. */
+    readonly table: string;
+    /** A superuser. */
+    readonly admin: { readonly username: string; readonly password: string };
+    /** In place of the host, for connections through its socket. */
+    readonly socketFolder: string;
+  };
+  /** The data that a PostgreSQL begins with a copy of. */
+  readonly postgresTemplate: { readonly data: string };
   /** dynalite. Nobody else's table has the name that `makeTable` makes. */
   readonly dynamodb: { readonly endpoint: string };
   /** For playwright's `chromium.connect`. */
