@@ -11,8 +11,7 @@ import { MemoryBackend } from "./memory/backend.js";
 import { ModuleBackend } from "./module/backend.js";
 import type { ModulePlace } from "./module/factory.js";
 import { RedisBackend } from "./redis/backend.js";
-import type { RedisClient } from "./redis/given-client.js";
-import type { RedisCredentials, RedisInCode } from "./redis/login.js";
+import type { RedisClient, RedisCredentials, RedisInCode } from "./redis/given-client.js";
 
 export type { DynamodbClient, DynamodbInCode, RedisClient, RedisCredentials, RedisInCode };
 

@@ -12,6 +12,7 @@ import { randomUUID } from "node:crypto";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
+import { type Login, type LoginOptions, makeLogin } from "../login.js";
 import { parseAddress } from "./address.js";
 import { clockWarnings } from "./clock.js";
 import { ClusterServers } from "./cluster.js";
@@ -19,12 +20,12 @@ import { Dialer, loadPackage, type RedisPackage } from "./dialer.js";
 import { ConnectionFailure, explain, Refusal } from "./errors.js";
 import { evictionWarning } from "./eviction.js";
 import { GivenServers } from "./given.js";
-import { type Login, type LoginOptions, makeLogin } from "./login.js";
+import { checkGiven, type RedisInCode } from "./given-client.js";
 import { RecentKeys } from "./recent-keys.js";
 import { decode, REMOVE, type Script, TOUCH, TRY, touchArguments, WRITE, writeArguments } from "./record.js";
 import { fixed, type Owner, SentinelServers, type Servers, SingleServer } from "./servers.js";
 
-export interface RedisBackendOptions extends LoginOptions {
+export interface RedisBackendOptions extends Omit<LoginOptions, "credentials">, RedisInCode {
   readonly host: string;
   readonly port: number;
   readonly database: number;
@@ -51,7 +52,8 @@ export class RedisBackend implements Backend {
   constructor(options: RedisBackendOptions, context: BackendContext) {
     this.#options = options;
     this.#context = context;
-    this.#login = makeLogin(options);
+    checkGiven(options);
+    this.#login = options.client ? undefined : makeLogin(options, "redis.credentials");
   }
 
   async open(): Promise<void> {

@@ -2,10 +2,10 @@
 import { within } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import type { RedisOptions } from "../../settings/settings.js";
-import { type Address, describe } from "./address.js";
+import type { Login } from "../login.js";
+import { tlsOptions } from "../tls.js";
+import { type Address, describe, parseAddress } from "./address.js";
 import { ConnectionFailure, Refusal } from "./errors.js";
-import type { Login } from "./login.js";
-import { tlsOptions } from "./tls.js";
 
 /** How to sign in, and by TLS or not. */
 export interface DialOptions {
@@ -141,10 +141,18 @@ export class Dialer {
         socketTimeout: PING_INTERVAL + this.timeout,
         // A lost connection is made again by us: somewhere else perhaps, and with nothing left in a queue.
         reconnectStrategy: false as const,
-        ...(tls?.ssl ? tlsOptions(address, tls) : {}),
+        ...(tls?.ssl ? { tls: true as const, ...tlsOptions(host, tls, otherNames(address, tls)) } : {}),
       },
     };
   }
+}
+
+/**
+ * An address that was only announced may be called what the settings call the servers: many Clusters announce addresses
+ * where the certificate names the host.
+ */
+function otherNames({ announcedBy }: Address, { nodes = [] }: RedisOptions): readonly string[] {
+  return announcedBy === undefined ? [] : nodes.map((node) => parseAddress(node).host);
 }
 
 /** The package makes a class for each `createClient`, which takes it 20 ms; copies of a client share theirs. */

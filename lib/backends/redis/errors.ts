@@ -1,5 +1,6 @@
 /** What goes wrong with Redis, and how it is told: the cause and the way out, never a password, a key or a value. */
 import { TokenizerError } from "../../errors.js";
+import { explainTls, reasonOf } from "../network.js";
 
 /** Providers and proxies say so in words of their own. */
 const OF_COMMAND = /unknown|unsupported|not (?:supported|allowed|permitted)|disabled|forbidden/i;
@@ -97,29 +98,6 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/^NOMASTER|\bSENTINEL\b/, "Check tokenizer.options.sentinel and tokenizer.options.nodes."],
 ];
 
-const UNTRUSTED: ReadonlySet<string> = new Set([
-  "CERT_SIGNATURE_FAILURE",
-  "CERT_UNTRUSTED",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-]);
-
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nothing listens there",
-  ENOENT: "there is no such socket",
-  ENOTSOCK: "it is no socket",
-  EACCES: "this process may not use it",
-  ENOTFOUND: "there is no such host",
-  EAI_AGAIN: "the host's name could not be looked up",
-  EHOSTUNREACH: "there is no way to the host",
-  ENETUNREACH: "there is no way to the network",
-  ECONNRESET: "the connection was reset",
-  ETIMEDOUT: "nothing answered",
-};
-
 /**
  * The error that callers get.
  *
@@ -158,9 +136,9 @@ function adviceOn({ message, isOfCommand }: Refusal): string | undefined {
 function explainFailure(failure: ConnectionFailure, atStart: boolean): TokenizerError {
   const { server, cause, wasConnected } = failure;
   const { code = "" } = cause as NodeJS.ErrnoException;
-  const told = explainTls(code, cause.message);
+  const told = explainTls(cause);
   if (told) return new TokenizerError("STORE_UNUSABLE", `Redis at ${server} cannot be used: ${told}`, { cause });
-  const reason = isForeign(cause) ? FOREIGN : (REASONS[code] ?? cause.message.replace(/[.\s]+$/, ""));
+  const reason = isForeign(cause) ? FOREIGN : reasonOf(cause);
   const text = wasConnected
     ? `The connection to Redis at ${server} was lost: ${reason}.`
     : `Redis at ${server} cannot be reached: ${reason}.`;
@@ -188,30 +166,4 @@ function hint({ cause, wasConnected, isSecure, isAnnounced, refused }: Connectio
   return code === "" && isSecure
     ? " If it does not speak TLS there, leave out tokenizer.options.ssl, or write redis:// in tokenizer.url."
     : "";
-}
-
-/** Providers such as Heroku sign their own, and publish no authority. */
-function selfSigned(code: string): string {
-  return /SELF_SIGNED/.test(code)
-    ? " Where there is none to be had, tokenizer.options.verify: false is left: then whoever stands between can read and change sessions."
-    : "";
-}
-
-function explainTls(code: string, message: string): string | undefined {
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `its certificate is not for that host (${message}). Call the host what its certificate does, or set tokenizer.options.servername to a name in it.`;
-  }
-  if (UNTRUSTED.has(code)) {
-    return `its certificate is not trusted (${message}). Name the authority that signed it in tokenizer.options.ca.${selfSigned(code)}`;
-  }
-  if (/^CERT_/.test(code)) return `its certificate is not valid (${message}). Renew it.`;
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) {
-    return "it does not speak TLS on that port. Check tokenizer.options.ssl and tokenizer.port, or tokenizer.url.";
-  }
-  if (/^ERR_SSL_.*ALERT/.test(code)) {
-    return `it refused our side of the TLS handshake (${code}). Check tokenizer.options.cert and tokenizer.options.key.`;
-  }
-  return /^ERR_(SSL|TLS|OSSL)/.test(code)
-    ? `TLS failed (${code}). Check tokenizer.options.ca, cert and key.`
-    : undefined;
 }

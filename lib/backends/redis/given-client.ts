@@ -1,4 +1,5 @@
-/** What a client that the application made must be. */
+/** What the application may give: a client that it made, or a login. */
+import { givenAmiss } from "../../errors.js";
 
 /**
  * A client of the package redis, version 6: what `createClient()`, `createCluster()`, `createSentinel()` and
@@ -9,6 +10,29 @@ export interface RedisClient {
   readonly isOpen: boolean;
   /** Sends a command to Redis; `args` are the client's own. */
   sendCommand(...args: never[]): Promise<unknown>;
+}
+
+/** A login at Redis, good for one connection. */
+export interface RedisCredentials {
+  /** The user's name. Default: the setting `username`, else the server's default user. */
+  readonly username?: string | undefined;
+  /** The password, or a token that stands for it. */
+  readonly password: string;
+}
+
+/** What `tokenizer()` takes for Redis: one of these keys. */
+export interface RedisInCode {
+  /**
+   * Answers the login for one connection, at once or by promise: for tokens that expire, as those of IAM and Entra. It stands
+   * in place of the setting `password`. If it throws, or does not answer within `store_timeout`, a warning says so, and
+   * requests fail with 503. Default: the settings' login.
+   */
+  readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
+  /**
+   * A client that you have already, in place of a connection of ours. You connect and close it, and the settings of the
+   * connection are ignored. Calls still end within `store_timeout`. Default: a connection of ours.
+   */
+  readonly client?: RedisClient | undefined;
 }
 
 /** What is used of it beside that, as far as the kind of client has it. */
@@ -33,12 +57,18 @@ export interface Master {
   readonly address: string;
 }
 
-/**
- * Looks at what was given.
- *
- * @returns why it cannot be used, if so
- */
-export function whyNoClient(client: unknown): string | undefined {
+/** @throws TokenizerError `SETTINGS_INVALID` for a client that cannot be used, or stands beside a login */
+export function checkGiven({ client, credentials }: RedisInCode): void {
+  if (client === undefined) return;
+  const reason = whyNoClient(client);
+  if (reason !== undefined) throw givenAmiss("redis.client", reason);
+  if (credentials !== undefined) {
+    throw givenAmiss("redis.credentials", "stands beside redis.client, which signs in by itself; keep one");
+  }
+}
+
+/** Why it cannot be used, if so. */
+function whyNoClient(client: unknown): string | undefined {
   const { isOpen, sendCommand, status, options, then } = (client ?? {}) as Record<string, unknown>;
   const wanted = "one of the package redis, made by createClient(), createCluster() or createSentinel()";
   if (typeof then === "function") return `is a promise, as connect() answers; await it, and give ${wanted}`;

@@ -1,42 +1,40 @@
-/** TLS to a Redis server: what is shown, what is trusted, and which names its certificate may have. */
+/** TLS to a server: what is shown, what is trusted, and which names its certificate may have. */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { TokenizerError } from "../../errors.js";
-import type { RedisOptions } from "../../settings/settings.js";
-import { type Address, parseAddress } from "./address.js";
+import { TokenizerError } from "../errors.js";
+import type { RedisOptions } from "../settings/settings.js";
 
 type Pem = "ca" | "cert" | "key";
 
-/** What the package wants of TLS; of certificates that are files, read now, as they are renewed. */
-export function tlsOptions(address: Address, options: RedisOptions) {
-  const { ca, cert, key, verify = true, servername = address.host } = options;
-  const names = namesOf(address, options);
+/**
+ * What Node wants of TLS; of certificates that are files, read now, as they are renewed.
+ *
+ * @param names that the certificate may have beside the host's and `servername`
+ * @throws TokenizerError `STORE_UNUSABLE`
+ */
+export function tlsOptions(
+  host: string,
+  { ca, cert, key, verify = true, servername }: Pick<RedisOptions, Pem | "verify" | "servername">,
+  names: readonly string[] = [],
+) {
+  const asked = servername ?? host;
+  const allowed = [host, ...(servername === undefined ? [] : [servername]), ...names];
   const authority = pem("ca", ca);
   if (verify && authority.ca !== undefined) refuseUnreadable(authority.ca);
   return {
-    tls: true as const,
     // Told to the server only when it is asked for, and never an address: proxies find the server by it.
-    ...(isIP(servername) ? {} : { servername }),
+    ...(isIP(asked) ? {} : { servername: asked }),
     rejectUnauthorized: verify,
     checkServerIdentity(_asked: string, certificate: PeerCertificate): Error | undefined {
-      const faults = names.map((name) => checkServerIdentity(name, certificate));
+      const faults = allowed.map((name) => checkServerIdentity(name, certificate));
       return faults.includes(undefined) ? undefined : faults[0];
     },
     ...authority,
     ...pem("cert", cert),
     ...pem("key", key),
   };
-}
-
-/**
- * The names of which the certificate must have one. An address that was only announced may be called what the settings
- * call the servers: many Clusters announce addresses where the certificate names the host.
- */
-function namesOf({ host, announcedBy }: Address, { servername, nodes = [] }: RedisOptions): readonly string[] {
-  const named = announcedBy === undefined ? [] : nodes.map((node) => parseAddress(node).host);
-  return [host, ...(servername === undefined ? [] : [servername]), ...named];
 }
 
 const CERTIFICATE = /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----.*?-----END [A-Z0-9 ]*CERTIFICATE-----/gs;
