@@ -18,5 +18,5 @@ export type { ListedSession } from "./session/listing.js";
 export { TokenStore, type TokenStoreEvents } from "./session/store.js";
 export type { RevokeOptions, SessionChoice, UserSession, Users } from "./session/users/users.js";
 export type { RequestCookie } from "./settings/request-cookie.js";
-export type { Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
+export type { PostgresOptions, Settings, SettingsInput, TokenizerSettings } from "./settings/settings.js";
 export { type Tokenizer, type TokenizerOptions, tokenizer } from "./tokenizer.js";

@@ -3,8 +3,10 @@
 // that type alone. Draft-07, since that is what every editor reads.
 import { writeFileSync } from "node:fs";
 import { variablesFor } from "../dist/settings/environment.js";
+import { settingsSchema } from "../dist/settings/schema.js";
+import { schemaWith } from "../dist/settings/schema-types.js";
 import { findPlaceholders } from "../dist/settings/secrets.js";
-import { settingsSchema, typesOf, whyUnused } from "../dist/settings/settings.js";
+import { typesOf, whyUnused } from "../dist/settings/types-of.js";
 
 const { properties: sections, ...root } = settingsSchema;
 const { properties: settings, description } = sections.tokenizer;
@@ -135,7 +137,7 @@ function ofType(type) {
 function keysOf(type) {
   const own = ofOneType.filter((key) => typesOf(key).includes(type));
   const others = ofOneType.filter((key) => !own.includes(key));
-  const schemas = type === "redis" ? { ...settings, options: sections.tokenizer.else.properties.options } : settings;
+  const schemas = Object.fromEntries(own.map((key) => [key, schemaWith(type, key)]));
   const properties = { ...forAll(own, schemas, ["tokenizer"]), ...marks(others, (key) => whyUnused(key, type)) };
   return given(ofType(type), { properties });
 }

@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from "@jest/globals";
 import express from "express";
 import { main } from "../lib/cli/main.js";
 import { loadSettings } from "../lib/settings/load.js";
-import { settingSections } from "../lib/settings/settings.js";
+import { settingSections } from "../lib/settings/schema.js";
 import { type Tokenizer, tokenizer } from "../lib/tokenizer.js";
 import { freePort } from "./support/free-port.mjs";
 import { lastingFolder } from "./support/lasting-folder.js";

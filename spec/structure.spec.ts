@@ -68,7 +68,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   "backends/backend.ts": { values: [], types: ["awaitable.ts"], why: "the contract that others build on" },
   "backends/clock.ts": { values: [], types: [], why: "two numbers compared, for whichever backend knows the time" },
   "backends/open.ts": {
-    values: ["backends", "errors.ts"],
+    values: ["backends", "errors.ts", "settings/redis-defaults.ts"],
     types: ["settings"],
     why: "from the settings, with the file that a module's path starts from, to the backend",
   },
@@ -91,6 +91,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
       },
     ]),
   ),
+  "backends/postgres": { values: ["errors.ts"], types: [], why: "as those" },
   "backends/memory": {
     values: ["errors.ts", "native.ts"],
     types: ["backends/backend.ts", "awaitable.ts"],

@@ -1,7 +1,8 @@
 /** From the settings to the backend that they name. */
 import { dirname } from "node:path";
-import { givenAmiss } from "../errors.js";
+import { givenAmiss, TokenizerError } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
+import { withRedisDefaults } from "../settings/redis-defaults.js";
 import type { TokenizerSettings } from "../settings/settings.js";
 import type { Backend, BackendContext } from "./backend.js";
 import { DynamodbBackend } from "./dynamodb/backend.js";
@@ -52,7 +53,9 @@ export function makeBackend(
     case "memory":
       return new MemoryBackend(context);
     case "redis":
-      return new RedisBackend({ ...section, ...inCode?.redis }, context);
+      return new RedisBackend({ ...withRedisDefaults(section), ...inCode?.redis }, context);
+    case "postgres":
+      throw new TokenizerError("STORE_UNUSABLE", "type: postgres is not built yet.");
     case "dynamodb":
       return new DynamodbBackend({ ...section, ...inCode?.dynamodb, table: section.table ?? "" }, context);
     case "module":

@@ -3,8 +3,11 @@ import { type Endpoint, findEndpoint, findRegion, isHttpUrl } from "../backends/
 import { hasDatabase } from "../backends/local/folder.js";
 import { fileOf, type ModulePlace } from "../backends/module/factory.js";
 import { modulePlace } from "../backends/open.js";
+import { addressOf, nameOf as nameOfPostgres } from "../backends/postgres/address.js";
 import { nameOf } from "../backends/redis/address.js";
+import { TokenizerError } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
+import { withRedisDefaults } from "../settings/redis-defaults.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 
 export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): string {
@@ -16,6 +19,8 @@ export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): strin
       return "the memory of the application's process";
     case "redis":
       return redisPlace(section);
+    case "postgres":
+      return postgresPlace(section, env);
     case "dynamodb":
       return dynamodbPlace(section, env);
     case "module":
@@ -24,7 +29,8 @@ export function placeOf(settings: LoadedSettings, env: NodeJS.ProcessEnv): strin
 }
 
 /** `host:port`, as in `options.nodes`, or a socket's path. */
-export function redisServers({ host, port, options }: TokenizerSettings): readonly string[] {
+export function redisServers(settings: TokenizerSettings): readonly string[] {
+  const { host, port, options } = withRedisDefaults(settings);
   const { nodes } = (options ?? {}) as RedisOptions;
   return nodes ?? [nameOf({ host, port })];
 }
@@ -35,7 +41,7 @@ function moduleName(place: ModulePlace): string {
 }
 
 function redisPlace(settings: TokenizerSettings): string {
-  const { database, prefix, options } = settings;
+  const { database, prefix, options } = withRedisDefaults(settings);
   const { sentinel, cluster } = (options ?? {}) as RedisOptions;
   const servers = redisServers(settings).join(", ");
   const what = cluster
@@ -44,6 +50,22 @@ function redisPlace(settings: TokenizerSettings): string {
       ? `the master ${sentinel} that Sentinels name, at`
       : "Redis at";
   return `${what} ${servers}, ${database === 0 ? "" : `database ${database}, `}keys beginning with ${prefix}`;
+}
+
+function postgresPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
+  const place = postgresAddress(settings, env);
+  if (place instanceof TokenizerError) return `PostgreSQL, but ${place.message.replace(/[.]$/, "")}`;
+  return `PostgreSQL at ${nameOfPostgres(place)}, database ${place.database}, table ${settings.table}`;
+}
+
+/** Or why that is not known: the environment says what cannot be used. */
+function postgresAddress({ host, port, username, database }: TokenizerSettings, env: NodeJS.ProcessEnv) {
+  try {
+    return addressOf({ host, port, username, ...(typeof database === "string" ? { database } : {}) }, env);
+  } catch (error) {
+    if (error instanceof TokenizerError) return error;
+    throw error;
+  }
 }
 
 function dynamodbPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {

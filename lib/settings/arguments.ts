@@ -3,7 +3,7 @@ import { givenAmiss, TokenizerError } from "../errors.js";
 import { inPlaceClause } from "./elsewhere.js";
 import { didYouMean } from "./nearest.js";
 import { isSection } from "./plain.js";
-import { settingSections, settingsSchema } from "./settings.js";
+import { settingSections, settingsSchema } from "./schema.js";
 
 /**
  * What is misspelt, or stands where nobody looks, must not be passed over: a client, least of all.

@@ -1,5 +1,5 @@
 /** Where a key belongs that is no setting where it stands: under another name, in another section, or nowhere. */
-import { settingSections } from "./settings.js";
+import { settingSections } from "./schema.js";
 
 /** What clients of databases call what is called otherwise here. */
 const CALLED_ELSEWHERE = new Map([

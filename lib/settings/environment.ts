@@ -1,8 +1,11 @@
 /** Reads the settings that the environment holds: `TOKENIZER_` and the key in capitals. */
 import { misspelt } from "./nearest.js";
+import { settingSections } from "./schema.js";
+import { schemaWith } from "./schema-types.js";
+import type { SettingSchema } from "./schema-words.js";
 import { readSecretFile } from "./secret-file.js";
 import { isServiceLink, serviceLinkWarning } from "./service-links.js";
-import { type SettingSchema, settingSections } from "./settings.js";
+import { typesOf } from "./value-advice.js";
 
 /** One variable that is set, and the setting that it stands for. */
 export interface Reading {
@@ -25,17 +28,27 @@ interface Variable {
 const PREFIX = "TOKENIZER_";
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 
+const TYPE_VARIABLE = `${PREFIX}TYPE`;
+/** `["tokenizer", "database"]` */
+const KEY_OF_SECTION = 2;
+
 /** Names the settings file. */
 export const FILE_VARIABLE = `${PREFIX}SETTINGS`;
 
 const VARIABLES: ReadonlyMap<string, Variable> = nameVariables();
 
-/** The variables that are set, in the order of the schema. An empty one counts as not set. */
-export function readEnvironment(env: NodeJS.ProcessEnv): readonly Reading[] {
+/**
+ * The variables that are set, in the order of the schema. An empty one counts as not set.
+ *
+ * @param typeOfFile what the file says as `type`: some keys are read by it
+ */
+export function readEnvironment(env: NodeJS.ProcessEnv, typeOfFile?: unknown): readonly Reading[] {
+  const type = env[TYPE_VARIABLE]?.trim() || typeOfFile;
   const readings: Reading[] = [];
-  for (const [variable, { at, schema, fileOf }] of VARIABLES) {
+  for (const [variable, { at, schema: usual, fileOf }] of VARIABLES) {
     const text = env[variable];
     if (!text || isServiceLink(variable, text)) continue;
+    const schema = (at.length === KEY_OF_SECTION && schemaWith(type, at[1] ?? "")) || usual;
     const read =
       fileOf === undefined ? readText(text, schema) : readFile(text, schema, env[fileOf] ? fileOf : undefined);
     readings.push({ variable, at, ...read });
@@ -98,8 +111,9 @@ function readText(text: string, schema: SettingSchema): Read {
   const word = text.trim();
   if (schema.enum !== undefined) return { value: schema.enum.find((allowed) => String(allowed) === word) ?? text };
   if (schema.type === "boolean") return { value: word === "true" ? true : word === "false" ? false : text };
-  if (schema.type === "number" || schema.type === "integer") return { value: NUMBER.test(word) ? Number(word) : text };
-  return schema.type?.includes("array") ? readTexts(text) : { value: text };
+  const types = typesOf(schema);
+  if (types.includes("number") || types.includes("integer")) return { value: NUMBER.test(word) ? Number(word) : text };
+  return types.includes("array") ? readTexts(text) : { value: text };
 }
 
 /** A text, or a list of them as JSON: there is no other way to write one in a variable. */

@@ -4,7 +4,8 @@ import { type SettingsFault, TokenizerError } from "../errors.js";
 import { quoted } from "../visible.js";
 import { whereElse } from "./elsewhere.js";
 import { didYouMean, misspelt } from "./nearest.js";
-import { type SettingSchema, settingSections } from "./settings.js";
+import { settingSections } from "./schema.js";
+import type { SettingSchema } from "./schema-words.js";
 import { adviceOn, typesOf } from "./value-advice.js";
 
 /** Keys and indexes from the top of the settings. */

@@ -5,11 +5,13 @@ import { describe, type Finding, onePerPlace, refuseAll, writePath, writePlace }
 import { readSettingsFile, type SettingsFile } from "./file.js";
 import type { Asking } from "./file-advice.js";
 import { folderOf } from "./folder.js";
-import { copyPlain, deepFreeze, isSection, type Section } from "./plain.js";
+import { copyPlain, deepFreeze, isSection, type Section, sectionOf } from "./plain.js";
 import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
-import { EDITORS_KEYWORDS, type Settings, type SettingsInput, settingsSchema, typesOf, whyUnused } from "./settings.js";
+import { EDITORS_KEYWORDS, settingsSchema } from "./schema.js";
+import type { Settings, SettingsInput } from "./settings.js";
 import { missingSection, standsBeside } from "./strays.js";
+import { typesOf, whyUnused } from "./types-of.js";
 import { long, misspeltAuthenticator, weak, worldReadable, wrapped } from "./warnings.js";
 
 /** Settings, and where they came from. */
@@ -86,7 +88,7 @@ function openFile(name: string | undefined, env: NodeJS.ProcessEnv, asking: Aski
   const file: SettingsFile = readSettingsFile(name ?? (env[FILE_VARIABLE] || DEFAULT_FILE), asking);
   return {
     ...file,
-    readings: readEnvironment(env),
+    readings: readEnvironment(env, sectionOf(file.document.tokenizer).type),
     warnings: [...foreignVariables(env), ...worldReadable(file), ...misspeltAuthenticator(file.document)],
   };
 }

@@ -6,7 +6,9 @@ import { kindOf } from "../visible.js";
 import { describe, onePerPlace, refuseAll } from "./faults.js";
 import { isPlain } from "./plain.js";
 import { checkCookie } from "./rules.js";
-import { type CookieSettings, cookie, EDITORS_KEYWORDS } from "./settings.js";
+import { EDITORS_KEYWORDS } from "./schema.js";
+import { cookie } from "./schema-sections.js";
+import type { CookieSettings } from "./settings.js";
 
 /**
  * What the function `cookie` of `TokenizerOptions` answers: attributes of the session's cookie for one request, over those

@@ -1,7 +1,7 @@
 /** The secrets among the settings: where they stand, and which of them are no secret, or probably not as meant. */
 import type { Finding, Path } from "./faults.js";
 import { isSection, type Section } from "./plain.js";
-import { settingSections } from "./settings.js";
+import { settingSections } from "./schema.js";
 
 /** What is set at the place of a secret, whatever it is. */
 export interface Secret {

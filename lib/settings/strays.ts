@@ -3,7 +3,7 @@ import { inPlaceOf, plainName } from "./elsewhere.js";
 import { type Finding, writePath } from "./faults.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section, sectionOf } from "./plain.js";
-import { settingSections } from "./settings.js";
+import { settingSections } from "./schema.js";
 
 const SETTINGS = new Map(Object.keys(settingSections.tokenizer ?? {}).map((key) => [plainName(key), key]));
 /** Beside the section, hardly any application has these for itself. */

@@ -1,6 +1,6 @@
 /** What to change about a wrong value, where that can be guessed. */
 import { isSection } from "./plain.js";
-import type { SettingSchema } from "./settings.js";
+import type { SettingSchema } from "./schema-words.js";
 
 /** What to change about a value that is not allowed, behind what was found: `: quote it`, or nothing. */
 export function adviceOn(value: unknown, schema: SettingSchema): string {

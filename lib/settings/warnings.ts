@@ -5,8 +5,8 @@ import { howToOwn } from "./file-advice.js";
 import { misspelt } from "./nearest.js";
 import { isSection, type Section } from "./plain.js";
 import { type Draft, weakSecrets } from "./rules.js";
+import { settingSections, settingsSchema } from "./schema.js";
 import { HOW_TO_MAKE_ONE, isQuoted, isSpaced, type Secret, secretsIn, valueAt } from "./secrets.js";
-import { settingSections, settingsSchema } from "./settings.js";
 import { notInMilliseconds } from "./value-advice.js";
 
 const AUTHENTICATORS: readonly unknown[] = settingsSchema.properties.authenticator.properties.type.enum;

@@ -1,6 +1,6 @@
 /** Words for what YAML cannot read: where it is, and what to change there. Never with a value. */
 import { YAMLException } from "js-yaml";
-import { settingSections, settingsSchema } from "./settings.js";
+import { settingSections, settingsSchema } from "./schema.js";
 
 type Mark = NonNullable<YAMLException["mark"]>;
 

@@ -58,6 +58,8 @@ export const OUTLINE = [
       { name: "CookieSettings" },
       { name: "RememberSettings" },
       { name: "RedisOptions" },
+      { name: "PostgresOptions" },
+      { name: "TlsOptions" },
       { name: "ModuleOptions" },
       { name: "AuthenticatorSettings" },
       { name: "Settings" },

@@ -457,7 +457,7 @@ describe("what is weak is warned of", () => {
       "settings of another type",
       { type: "local", host: "localhost", table: "t" },
       [
-        "tokenizer.host is for type: redis; with type: local it changes nothing: take it away.",
+        "tokenizer.host is for type: redis or postgres; with type: local it changes nothing: take it away.",
         "tokenizer.table is for type: dynamodb; with type: local it changes nothing: take it away.",
       ],
     ],

@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { TokenizerError } from "../../lib/errors.js";
 import { loadSettings } from "../../lib/settings/load.js";
-import { settingsSchema } from "../../lib/settings/settings.js";
+import { settingsSchema } from "../../lib/settings/schema.js";
 import { cpuTime } from "../support/cpu.js";
 import { isFull } from "../support/redis-server.js";
 

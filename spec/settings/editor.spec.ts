@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { variablesFor } from "../../lib/settings/environment.js";
-import { cookie, settingSections, typesOf } from "../../lib/settings/settings.js";
+import { settingSections } from "../../lib/settings/schema.js";
+import { cookie } from "../../lib/settings/schema-sections.js";
+import { schemaWith } from "../../lib/settings/schema-types.js";
+import { typesOf } from "../../lib/settings/types-of.js";
 import type { LanguageServer } from "../support/language-server.js";
 import { type Editing, FIRST_LINE, startEditing } from "./editing.js";
 import { GOOD_PASSWORD, loadingText, paths } from "./loading.js";
@@ -108,11 +111,14 @@ describe("an editor marks", () => {
   test.each([
     [
       ["type: local", "table: t"],
-      ["4: table is for type: dynamodb; with type: local it changes nothing: take it away"],
+      ["4: table is for type: postgres or dynamodb; with type: local it changes nothing: take it away"],
     ],
-    [["table: t"], ["3: table is for type: dynamodb; with type: local it changes nothing: take it away"]],
+    [["table: t"], ["3: table is for type: postgres or dynamodb; with type: local it changes nothing: take it away"]],
     [["type: redis", "path: x"], ["4: path is for type: local; with type: redis it changes nothing: take it away"]],
-    [["type: redis", "table:"], ["4: table is for type: dynamodb; with type: redis it changes nothing: take it away"]],
+    [
+      ["type: redis", "table:"],
+      ["4: table is for type: postgres or dynamodb; with type: redis it changes nothing: take it away"],
+    ],
     [["type: redsi"], [expect.stringMatching(/^3: Value is not accepted. Valid values: "local",/)]],
     [["tabel: t"], ["3: Property tabel is not allowed."]],
     [["type: redis", "options: { ssl: 1 }"], ['4: Incorrect type. Expected "boolean".']],
@@ -198,7 +204,7 @@ describe("an editor shows", () => {
     const type = key === "type" ? [] : [`type: ${typesOf(key)[0]}`];
     const shown = await editor.hover(settings(...type, `|${key}: ${value}`));
     const plain = shown.replaceAll("\\", "");
-    expect(plain).toContain(of.description.split(". ")[0]);
+    expect(plain).toContain((schemaWith(typesOf(key)[0], key) ?? of).description.split(". ")[0]);
     expect(plain).toContain(variablesFor(["tokenizer", key]).join(" or "));
   });
 

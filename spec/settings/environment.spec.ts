@@ -54,6 +54,32 @@ describe("a variable wins over the file", () => {
   });
 });
 
+describe("TOKENIZER_DATABASE is read by the type in force", () => {
+  test.each([
+    ["redis, of the file", ["type: redis"], {}, 5],
+    ["redis, of the environment", ["type: postgres"], { TOKENIZER_TYPE: " redis" }, 5],
+    ["postgres, of the file", ["type: postgres"], {}, "5"],
+    ["postgres, of the environment", ["type: redis"], { TOKENIZER_TYPE: "postgres" }, "5"],
+  ])("%s", (_, lines, env, database) => {
+    const { settings, error } = loadingText(section(...lines), { ...env, TOKENIZER_DATABASE: "5" });
+    expect(error).toBeUndefined();
+    expect(settings?.tokenizer.database).toBe(database);
+  });
+
+  test.each([
+    ["redis", { TOKENIZER_DATABASE: "my_app" }, 'found "my_app"; allowed: a whole number from 0 (redis: the number of'],
+    [
+      "postgres",
+      { TOKENIZER_DATABASE: "my\0app" },
+      'found "my\\u0000app"; allowed: postgres: the name of the database',
+    ],
+  ])("what does not fit is a fault: %s", (type, env, message) => {
+    const result = loadingText(section(`type: ${type}`), env);
+    expect(paths(result)).toEqual(["TOKENIZER_DATABASE"]);
+    expect(result.error?.message).toContain(message);
+  });
+});
+
 describe("a text that does not fit is a fault of the variable", () => {
   test.each([
     ["TOKENIZER_TIMEOUT", "20m", 'found "20m"; allowed: a number above 0, at most 5270400 (Minutes'],
@@ -62,7 +88,7 @@ describe("a text that does not fit is a fault of the variable", () => {
     ["TOKENIZER_TIMEOUT", "Infinity", 'found "Infinity"; allowed: a number above 0'],
     ["TOKENIZER_TIMEOUT", " ", 'found " "; allowed: a number above 0'],
     ["TOKENIZER_PORT", "99999", "found 99999; allowed: a whole number from 1 to 65535"],
-    ["TOKENIZER_TYPE", "Redis", 'found "Redis"; allowed: local, memory, redis, dynamodb or module'],
+    ["TOKENIZER_TYPE", "Redis", 'found "Redis"; allowed: local, memory, redis, postgres, dynamodb or module'],
     ["TOKENIZER_CLOUD", "1", 'found "1"; allowed: true or false'],
     ["TOKENIZER_SSL", "yes", 'found "yes"; allowed: true or false'],
     ["TOKENIZER_COOKIE_SECURE", "yes", 'found "yes"; allowed: true, false or auto'],

@@ -43,13 +43,20 @@ describe("defaults", () => {
           store_timeout: 2,
           cookie: { name: "token", secure: "auto", same_site: "lax", path: "/" },
           path: join(process.cwd(), ".tokens"),
-          host: "localhost",
-          port: 6379,
-          database: 0,
-          prefix: "tokenizer:",
         },
       },
     });
+  });
+
+  test.each([
+    ["local", {}],
+    ["redis", { host: "localhost", port: 6379, database: 0, prefix: "tokenizer:" }],
+    // The environment says the rest, PGHOST and so on: the backend reads it.
+    ["postgres", { table: "tokenizer_records" }],
+  ] as const)("of a type's own keys: %s", (type, expected) => {
+    const { settings } = loading({ tokenizer: { type, safe_password: GOOD_PASSWORD } });
+    const { host, port, username, password, database, prefix, table } = settings?.tokenizer ?? {};
+    expect({ host, port, username, password, database, prefix, table }).toEqual(expected);
   });
 
   test("of a section remember, which is not there by itself: 30 days and 90", () => {
@@ -449,7 +456,7 @@ describe("wrong values", () => {
     ["37", "sessions_per_user: 1.5", "tokenizer.sessions_per_user", "found 1.5; allowed: a whole number from 1"],
     ["37", "max_session_kb: 0", "tokenizer.max_session_kb", "found 0; allowed: a whole number from 1 to 65536"],
     ["37", "max_session_kb: 400 KB", "tokenizer.max_session_kb", 'found the text "400 KB"; allowed: a whole number'],
-    ["37", "database: -1", "tokenizer.database", "found -1; allowed: a whole number from 0"],
+    ["37", "type: redis\n  database: -1", "tokenizer.database", "found -1; allowed: a whole number from 0"],
     ["38", "port: 99999", "tokenizer.port", "found 99999; allowed: a whole number from 1 to 65535"],
     ["38", "port: 0", "tokenizer.port", "found 0; allowed: a whole number from 1 to 65535"],
     ["38", "port: 6379.5", "tokenizer.port", "found 6379.5; allowed: a whole number from 1 to 65535"],
@@ -458,9 +465,9 @@ describe("wrong values", () => {
       "39",
       "type: Redis",
       "tokenizer.type",
-      'found the text "Redis"; allowed: local, memory, redis, dynamodb or module',
+      'found the text "Redis"; allowed: local, memory, redis, postgres, dynamodb or module',
     ],
-    ["39", "type: 5", "tokenizer.type", "found 5; allowed: local, memory, redis, dynamodb or module"],
+    ["39", "type: 5", "tokenizer.type", "found 5; allowed: local, memory, redis, postgres, dynamodb or module"],
     ["39", "type:", "tokenizer.type", "found nothing (null)"],
     ["", "encrypt: all", "tokenizer.encrypt", 'found the text "all"; allowed: credentials or session'],
     ["", "path: 5", "tokenizer.path", "found 5: quote it; allowed: a text"],
@@ -920,8 +927,8 @@ describe("what is set for another type", () => {
       section("port: 6379", "table: t"),
       {},
       [
-        "tokenizer.port is for type: redis; with type: local it changes nothing: take it away",
-        "tokenizer.table is for type: dynamodb; with type: local it changes nothing: take it away",
+        "tokenizer.port is for type: redis or postgres; with type: local it changes nothing: take it away",
+        "tokenizer.table is for type: postgres or dynamodb; with type: local it changes nothing: take it away",
       ],
     ],
     [
@@ -934,7 +941,7 @@ describe("what is set for another type", () => {
       "what is for two types",
       section("type: local", "options: { ssl: true }"),
       {},
-      ["tokenizer.options is for type: redis or module; with type: local it changes nothing: take it away"],
+      ["tokenizer.options is for type: redis, postgres or module; with type: local it changes nothing: take it away"],
     ],
   ])("is named for whoever asks, and no warning: %s", (_name, text, env, unused) => {
     const { settings, warnings } = loadingText(text, env);

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { Ajv } from "ajv";
-import { SAMPLE_SAFE_PASSWORD, settingSections, settingsSchema, typesOf } from "../../lib/settings/settings.js";
+import { settingSections, settingsSchema } from "../../lib/settings/schema.js";
+import { SAMPLE_SAFE_PASSWORD } from "../../lib/settings/settings.js";
+import { typesOf } from "../../lib/settings/types-of.js";
 import { loadingText, writeSettings } from "./loading.js";
 
 const root = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
@@ -45,10 +47,10 @@ describe("settings.schema.json", () => {
       { type: "redis", path: "x", host: "h" },
       ["path is for type: local; with type: redis it changes nothing: take it away"],
     ],
-    [{ host: "h" }, ["host is for type: redis; with type: local it changes nothing: take it away"]],
+    [{ host: "h" }, ["host is for type: redis or postgres; with type: local it changes nothing: take it away"]],
     [
       { type: "dynamodb", table: "t", options: { ssl: true } },
-      ["options is for type: redis or module; with type: dynamodb it changes nothing: take it away"],
+      ["options is for type: redis, postgres or module; with type: dynamodb it changes nothing: take it away"],
     ],
     [{ type: "module", module: "m", options: { a: 1 }, timeout: 5 }, []],
     [{ type: "redis", options: { ssl: true }, cookie: { path: "/" } }, []],
@@ -58,10 +60,11 @@ describe("settings.schema.json", () => {
 
   test("says of each setting for which type it is, as the table has it", () => {
     for (const [key, { description }] of Object.entries(settingSections.tokenizer ?? {})) {
-      const told = [...description.matchAll(/(?:^|[.] )(local|redis|dynamodb|module): /g)].map(([, type]) => type);
-      const types =
-        key === "module" ? ["module"] : told.length > 0 ? told : ["local", "memory", "redis", "dynamodb", "module"];
-      expect([key, typesOf(key)]).toEqual([key, key === "type" ? typesOf("timeout") : types]);
+      const told = [...description.matchAll(/(?:^|[.] )([a-z]+(?: and [a-z]+)*): /g)].flatMap(([, named = ""]) =>
+        named.split(" and "),
+      );
+      const types = key === "module" ? ["module"] : told.length > 0 ? told : typesOf("timeout");
+      expect([key, typesOf(key)]).toEqual([key, types]);
     }
   });
 
@@ -102,19 +105,19 @@ describe("the examples that users already have", () => {
   const rest = ["timeout: 20 # minutes", "safe_password: correct-horse-battery-staple"];
 
   test.each([
-    ["local with path", ["type: local", "path: /tmp/tokens"]],
-    ["dynamodb with only a table", ["type: dynamodb", "table: session_tokens"]],
-    ["dynamodb with a profile", ["type: dynamodb", "table: t", "profile_name: p", "aws_region_name: us-east-1"]],
-    ["dynamodb with the two keys", ["type: dynamodb", "table: t", "aws_access_key: a", "aws_secret_key: b"]],
-    ["redis with host alone", ["type: redis", "host: localhost"]],
-    ["redis with host and port", ["type: redis", "host: localhost", "port: 6379"]],
-    ["redis with TLS", ["type: redis", "host: localhost", "options: { ssl: true }"]],
-    ["redis with TLS, in blocks", ["type: redis", "host: localhost", "options:", "  ssl: true"]],
-  ])("%s", (_, lines) => {
+    ["local with path", ["type: local", "path: /tmp/tokens"], {}],
+    ["dynamodb with only a table", ["type: dynamodb", "table: session_tokens"], {}],
+    ["dynamodb with a profile", ["type: dynamodb", "table: t", "profile_name: p", "aws_region_name: us-east-1"], {}],
+    ["dynamodb with the two keys", ["type: dynamodb", "table: t", "aws_access_key: a", "aws_secret_key: b"], {}],
+    ["redis with host alone", ["type: redis", "host: localhost"], { port: 6379 }],
+    ["redis with host and port", ["type: redis", "host: localhost", "port: 6379"], { port: 6379 }],
+    ["redis with TLS", ["type: redis", "host: localhost", "options: { ssl: true }"], { port: 6379 }],
+    ["redis with TLS, in blocks", ["type: redis", "host: localhost", "options:", "  ssl: true"], { port: 6379 }],
+  ])("%s", (_, lines, expected) => {
     const result = loadingText(["tokenizer:", ...lines, ...rest].join("\n  "));
     expect(result.error).toBeUndefined();
     expect(result.warnings).toEqual([]);
-    expect(result.settings?.tokenizer).toMatchObject({ timeout: 20, port: 6379 });
+    expect(result.settings?.tokenizer).toMatchObject({ timeout: 20, ...expected });
   });
 });
 
