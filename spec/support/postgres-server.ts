@@ -29,7 +29,7 @@ export const withPostgresTls =
   POSTGRES && existsSync(process.env.OPENSSL ?? "/usr/bin/openssl") ? describe : describe.skip;
 
 /** Rows by the names of their columns. */
-type Rows = Record<string, unknown>[];
+export type Rows = Record<string, unknown>[];
 
 /** Who runs a statement, and where: by default the superuser, in the database `postgres`. */
 export interface Session {
@@ -57,7 +57,7 @@ export interface PostgresServer {
   /** As SIGSTOP does it: its system takes connections and bytes, and nothing answers. */
   freeze(): void;
   thaw(): void;
-  /** Waits until it is gone; "fast" by default. */
+  /** Waits until it is gone, a frozen one until it is thawed; "fast" by default. */
   stop(mode?: Mode): Promise<void>;
   /** SIGKILL to all its processes, and waits until they are gone. */
   kill(): Promise<void>;
@@ -196,7 +196,8 @@ function configurationOf(data: string, { settings, hba, tls }: PostgresServerOpt
 const creation = (name: string, password: string) =>
   `CREATE ROLE ${pg.escapeIdentifier(name)} LOGIN PASSWORD ${pg.escapeLiteral(password)}`;
 
-async function query(login: pg.ClientConfig, text: string, values: readonly unknown[]): Promise<Rows> {
+/** The rows of one statement, on a connection of its own. */
+export async function query(login: pg.ClientConfig, text: string, values: readonly unknown[] = []): Promise<Rows> {
   const client = new pg.Client(login);
   client.on("error", () => {});
   await client.connect();

@@ -17,8 +17,8 @@ export class ProcessFamily {
     if (this.#stopped.length > 0) return;
     this.#stop(this.#parent);
     for (const child of this.#children()) this.#stop(child);
-    // A stopped process that loses us would stay for ever: the guard's input ends when we do.
-    const script = 'read _; kill -CONT "$@"';
+    // A stopped process that loses us would stay for ever: the guard's input ends when we do, and Ctrl-C is for us.
+    const script = `trap "" INT TERM HUP; read _; kill -CONT "$@"`;
     this.#guard = spawn("sh", ["-c", script, "sh", ...this.#stopped.map(String)], {
       stdio: ["pipe", "ignore", "ignore"],
     });
