@@ -73,7 +73,7 @@ export interface PostgresServer {
 }
 
 export interface PostgresServerOptions extends Configuration {
-  /** Names and passwords of users that may sign in, and nothing more. */
+  /** Names and passwords of users that may sign in, and nothing more. A standby has its primary's: name them for `sql`. */
   readonly users?: Readonly<Record<string, string>>;
   /** Over TCP then TLS alone, unless `hba` says otherwise; the authority's file serves for clients' certificates. */
   readonly tls?: Pick<Certificates, "ca" | "server">;
@@ -169,7 +169,8 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
     log: () => read(join(folder, "log")),
   };
   await server.start();
-  for (const [name, password] of Object.entries(users)) await server.sql(creation(name, password));
+  const made = standbyOf ? [] : Object.entries(users);
+  for (const [name, password] of made) await server.sql(creation(name, password));
   return server;
 }
 
