@@ -3,6 +3,9 @@ import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 
+/** What backends share that connect to a server themselves. */
+const OF_SERVERS = ["backends/login.ts", "backends/network.ts", "backends/tls.ts"];
+
 // Who may import whom in lib. The row that fits best counts: that of backends/redis for its files, not that of backends.
 // A folder's own files are always allowed. `types` are what may be imported with `import type`, and no other way.
 const RULES: Record<string, { values: string[]; types: string[]; why: string }> = {
@@ -66,6 +69,13 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   },
   credentials: { values: ["session-id.ts"], types: [], why: "sealing knows nothing of stores" },
   "backends/backend.ts": { values: [], types: ["awaitable.ts"], why: "the contract that others build on" },
+  "backends/login.ts": { values: ["errors.ts"], types: ["awaitable.ts"], why: "whoever signs in at a server" },
+  "backends/network.ts": { values: [], types: [], why: "what the system says of networks, in words" },
+  "backends/tls.ts": {
+    values: ["errors.ts"],
+    types: ["settings/settings.ts"],
+    why: "certificates, for whichever server",
+  },
   "backends/clock.ts": { values: [], types: [], why: "two numbers compared, for whichever backend knows the time" },
   "backends/open.ts": {
     values: ["backends", "errors.ts", "settings/redis-defaults.ts"],
@@ -73,13 +83,14 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
     why: "from the settings, with the file that a module's path starts from, to the backend",
   },
   ...Object.fromEntries(
-    ["local", "redis", "dynamodb", "module"].map((name) => [
+    ["local", "redis", "postgres", "dynamodb", "module"].map((name) => [
       `backends/${name}`,
       {
         values: [
           "errors.ts",
           ...(name === "local" ? ["awaitable.ts", "native.ts"] : ["deadline.ts"]),
-          ...(name === "dynamodb" || name === "redis" ? ["backends/clock.ts"] : []),
+          ...(["redis", "postgres", "dynamodb"].includes(name) ? ["backends/clock.ts"] : []),
+          ...(["redis", "postgres"].includes(name) ? OF_SERVERS : []),
           ...(name === "dynamodb" ? ["visible.ts"] : []),
         ],
         types: [
@@ -91,7 +102,6 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
       },
     ]),
   ),
-  "backends/postgres": { values: ["errors.ts"], types: [], why: "as those" },
   "backends/memory": {
     values: ["errors.ts", "native.ts"],
     types: ["backends/backend.ts", "awaitable.ts"],
@@ -113,6 +123,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
 /** What may not be installed: loaded when its backend is opened, so imported by no statement that would load it earlier. */
 const OPTIONAL: Record<string, { loadedBy: string; types: RegExp }> = {
   redis: { loadedBy: "backends/redis/dialer.ts", types: /^backends\/redis\// },
+  pg: { loadedBy: "backends/postgres/own-pool.ts", types: /^backends\/postgres\// },
   "@aws-sdk/client-dynamodb": {
     loadedBy: "backends/dynamodb/sdk.ts",
     types: /^(backends\/dynamodb\/|cli\/create-table)/,

@@ -1,6 +1,6 @@
 /** From the settings to the backend that they name. */
 import { dirname } from "node:path";
-import { givenAmiss, TokenizerError } from "../errors.js";
+import { givenAmiss } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
 import { withRedisDefaults } from "../settings/redis-defaults.js";
 import type { TokenizerSettings } from "../settings/settings.js";
@@ -11,10 +11,21 @@ import { LocalBackend } from "./local/backend.js";
 import { MemoryBackend } from "./memory/backend.js";
 import { ModuleBackend } from "./module/backend.js";
 import type { ModulePlace } from "./module/factory.js";
+import { PostgresBackend } from "./postgres/backend.js";
+import type { PostgresCredentials, PostgresInCode, PostgresPool } from "./postgres/given-pool.js";
 import { RedisBackend } from "./redis/backend.js";
 import type { RedisClient, RedisCredentials, RedisInCode } from "./redis/given-client.js";
 
-export type { DynamodbClient, DynamodbInCode, RedisClient, RedisCredentials, RedisInCode };
+export type {
+  DynamodbClient,
+  DynamodbInCode,
+  PostgresCredentials,
+  PostgresInCode,
+  PostgresPool,
+  RedisClient,
+  RedisCredentials,
+  RedisInCode,
+};
 
 /**
  * What a settings file cannot hold: a client, or a function that answers a login. Part of `TokenizerOptions`. What is not for
@@ -24,6 +35,8 @@ export type { DynamodbClient, DynamodbInCode, RedisClient, RedisCredentials, Red
 export interface BackendsInCode {
   /** With `type: redis`: a client or a login. Default: the settings say how to connect. */
   readonly redis?: RedisInCode | undefined;
+  /** With `type: postgres`: a pool or a login. Default: the settings say how to connect. */
+  readonly postgres?: PostgresInCode | undefined;
   /** With `type: dynamodb`: a client. Default: the settings say how to connect. */
   readonly dynamodb?: DynamodbInCode | undefined;
 }
@@ -55,7 +68,7 @@ export function makeBackend(
     case "redis":
       return new RedisBackend({ ...withRedisDefaults(section), ...inCode?.redis }, context);
     case "postgres":
-      throw new TokenizerError("STORE_UNUSABLE", "type: postgres is not built yet.");
+      return new PostgresBackend({ ...withNames(section), ...inCode?.postgres }, context);
     case "dynamodb":
       return new DynamodbBackend({ ...section, ...inCode?.dynamodb, table: section.table ?? "" }, context);
     case "module":
@@ -66,11 +79,12 @@ export function makeBackend(
 /** What may be given in code for each. */
 const IN_CODE = new Map<keyof BackendsInCode, readonly string[]>([
   ["redis", ["client", "credentials"] satisfies (keyof RedisInCode)[]],
+  ["postgres", ["pool", "credentials"] satisfies (keyof PostgresInCode)[]],
   ["dynamodb", ["client"] satisfies (keyof DynamodbInCode)[]],
 ]);
 
-/** What a client has, or a promise of one, that what holds a client has not; redis's clients have no keys to see. */
-const METHODS = ["send", "sendCommand", "then"];
+/** What a client has, or a pool, or a promise, that what holds one has not; redis's clients have no keys to see. */
+const METHODS = ["send", "sendCommand", "connect", "then"];
 
 /** Where a client itself stands in place of `{ client }`, the settings alone would say where sessions go, unnoticed. */
 function refuseMisplaced(inCode: BackendsInCode = {}): void {
@@ -86,14 +100,22 @@ function refuseMisplaced(inCode: BackendsInCode = {}): void {
 }
 
 /** Somebody who gives a client and leaves out the type would have sessions in a folder. */
-function refuseClientOfOther(type: TokenizerSettings["type"], { redis, dynamodb }: BackendsInCode = {}): void {
-  const given = Object.entries({ redis, dynamodb }).flatMap(([name, { client } = {}]) => (client ? [name] : []));
+function refuseClientOfOther(type: TokenizerSettings["type"], inCode: BackendsInCode = {}): void {
+  const { redis, postgres, dynamodb } = inCode;
+  const clients = { redis: redis?.client, postgres: postgres?.pool, dynamodb: dynamodb?.client };
+  const given = Object.entries(clients).flatMap(([name, client]) => (client ? [name] : []));
   const [name] = given;
   if (name === undefined || type === "memory" || given.includes(type)) return;
+  const what = name === "postgres" ? "pool" : "client";
   throw givenAmiss(
-    `${name}.client`,
-    `is for type: ${name}, and tokenizer.type is ${type}; set the type, or leave out the client`,
+    `${name}.${what}`,
+    `is for type: ${name}, and tokenizer.type is ${type}; set the type, or leave out the ${what}`,
   );
+}
+
+/** With `type: postgres`: what the schema has made sure of. */
+function withNames({ database, table = "", ...section }: TokenizerSettings) {
+  return { ...section, table, ...(database === undefined ? {} : { database: String(database) }) };
 }
 
 /** With `type: module`: where the module is. */

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { TokenizerError } from "../errors.js";
-import type { RedisOptions } from "../settings/settings.js";
+import type { TlsOptions } from "../settings/settings.js";
 
 type Pem = "ca" | "cert" | "key";
 
@@ -16,7 +16,7 @@ type Pem = "ca" | "cert" | "key";
  */
 export function tlsOptions(
   host: string,
-  { ca, cert, key, verify = true, servername }: Pick<RedisOptions, Pem | "verify" | "servername">,
+  { ca, cert, key, verify = true, servername }: TlsOptions,
   names: readonly string[] = [],
 ) {
   const asked = servername ?? host;

@@ -1,0 +1,201 @@
+/** Statements over a pool of the package pg: each over by its deadline, and tried again where that is safe. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { within } from "../../deadline.js";
+import { TokenizerError } from "../../errors.js";
+import { allBusy, ConnectionFailure, failureOf, type Place, READ_ONLY, Refusal, timedOut } from "./errors.js";
+import type { Statement } from "./statements.js";
+
+/** What is used of the package's pool. */
+export interface Pool {
+  readonly totalCount: number;
+  readonly waitingCount?: number;
+  connect(callback: (error: Error | undefined, client: Client | undefined) => void): void;
+  on(event: "connect", listener: (client: Client) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "connect", listener: (client: Client) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** What is used of a connection that was taken from it. */
+export interface Client {
+  query(query: object): Promise<Result>;
+  release(destroy?: Error): void;
+  end(): unknown;
+  /** `T` or `E` within a transaction. Since version 8.21. */
+  getTransactionStatus?(): string | null;
+  readonly connection?: { readonly stream: { destroy(): void } };
+  on(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** What a statement came to. */
+export interface Result {
+  readonly rows: readonly Row[];
+  /** Rows changed, or answered. */
+  readonly rowCount: number | null;
+}
+
+/** As text, whatever the column. */
+export type Row = readonly (string | null)[];
+
+export interface Question {
+  readonly statement: Statement;
+  readonly values: readonly (string | number)[];
+  /** By `performance.now()`. */
+  readonly giveUpAt: number;
+  /** Whether it may be asked again while it is not known whether the first try was carried out. Default: yes. */
+  readonly isRepeatable?: boolean | undefined;
+}
+
+/** Of what may be over the next moment. */
+const TRIES = 3;
+/** The longest pause before another try, in milliseconds; it is a random part of that. */
+const PAUSE = 100;
+/** Connections that were asked for and were not there in time: behind so many, no more are asked for. */
+const MOST_OVERDUE = 1000;
+
+/** Given and taken as text, so that parsers that the application set for all of the package change nothing. */
+const AS_TEXT = { rowMode: "array", types: { getTypeParser: () => (text: string) => text } };
+
+export class Connections {
+  readonly #pool: Pool;
+  readonly #place: Place;
+  /** What a call may take, in milliseconds. */
+  readonly #timeout: number;
+  readonly #births = new WeakMap<Client, number>();
+  readonly #busy = new Set<Client>();
+  /** Those that are older lead to a server that takes no writes any more. */
+  #freshSince = 0;
+  /** A pooler that changes servers between transactions may know nothing of what was prepared. */
+  #prepares = true;
+  #overdue = 0;
+
+  constructor(pool: Pool, place: Place, timeout: number) {
+    this.#pool = pool;
+    this.#place = place;
+    this.#timeout = timeout;
+    pool.on("error", ignore);
+    pool.on("connect", this.#noteBirth);
+  }
+
+  /**
+   * The answer to a statement.
+   *
+   * @throws Refusal, ConnectionFailure; TokenizerError `STORE_TIMEOUT`
+   */
+  async ask(question: Question): Promise<Result> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#askOnce(question);
+      } catch (error) {
+        if (performance.now() > question.giveUpAt || !this.#mayTryAgain(error as Error, tries, question)) throw error;
+        if (error instanceof Refusal && (error.isUndone || error.isFull)) await sleep(Math.random() * PAUSE);
+      }
+    }
+  }
+
+  /** Ends what is under way, and takes away what was attached to the pool. */
+  close(): void {
+    for (const client of this.#busy) client.end();
+    this.#pool.off("connect", this.#noteBirth);
+    this.#pool.off("error", ignore);
+  }
+
+  #mayTryAgain(error: Error, tries: number, { statement, isRepeatable = true }: Question): boolean {
+    if (error instanceof ConnectionFailure) return error.wasConnected && isRepeatable && tries < TRIES;
+    if (!(error instanceof Refusal)) return false;
+    if (error.isOfPrepared && this.#prepares && statement.name !== undefined) {
+      this.#prepares = false;
+      return true;
+    }
+    // Others that are connected will have done in a moment.
+    if (error.isFull) return this.#pool.totalCount > 0;
+    if (error.isUndone) return true;
+    return tries < TRIES && (error.isReadOnly || error.isOfParameter || (error.isEnding && isRepeatable));
+  }
+
+  async #askOnce({ statement, values, giveUpAt }: Question): Promise<Result> {
+    const client = await this.#usable(giveUpAt);
+    let fault: Error | undefined;
+    this.#busy.add(client);
+    try {
+      const { text, name } = statement;
+      const query = { text, ...(this.#prepares && name !== undefined ? { name } : {}), values, ...AS_TEXT };
+      const result = await within(giveUpAt, client.query(query), () => timedOut(this.#place, this.#timeout));
+      // A replica answers, and may not have heard yet that a session was ended.
+      if (statement.saysReadOnly && result.rows[0]?.[0] === "on") throw new Refusal(READ_ONLY, "it takes no writes");
+      return result;
+    } catch (error) {
+      const failure = failureOf(error, true);
+      if (failure instanceof Refusal && failure.isReadOnly) this.#freshSince = performance.now();
+      if (isOver(failure)) fault = failure;
+      throw failure;
+    } finally {
+      this.#busy.delete(client);
+      giveBack(client, fault);
+    }
+  }
+
+  /** A connection that is not known to lead to the wrong server, and is in nobody's transaction. */
+  async #usable(giveUpAt: number): Promise<Client> {
+    for (;;) {
+      const client = await this.#checkOut(giveUpAt);
+      const isStale = (this.#births.get(client) ?? 0) < this.#freshSince;
+      // Somebody has begun one and forgotten it. What we save in there, a rollback takes back.
+      if (!isStale && !/[TE]/.test(client.getTransactionStatus?.() ?? "")) return client;
+      giveBack(client, new Error("it cannot be used"));
+    }
+  }
+
+  async #checkOut(giveUpAt: number): Promise<Client> {
+    const { totalCount } = this.#pool;
+    if (this.#overdue >= MOST_OVERDUE) throw allBusy(this.#place, totalCount);
+    let isLate = false;
+    const connecting = new Promise<Client>((resolve, reject) => {
+      // By callback: of a promise we would hear a moment later, and an error in that moment ends the process.
+      this.#pool.connect((error, client) => {
+        client?.on("error", ignore);
+        if (isLate) this.#overdue--;
+        if (isLate && client) giveBack(client);
+        if (client) resolve(client);
+        else reject(error);
+      });
+    });
+    try {
+      return await within(giveUpAt, connecting, () => {
+        isLate = true;
+        this.#overdue++;
+        return this.#pool.waitingCount ? allBusy(this.#place, totalCount) : timedOut(this.#place, this.#timeout);
+      });
+    } catch (error) {
+      const { message } = error as Error;
+      if (OF_QUEUE.test(message)) throw allBusy(this.#place, totalCount);
+      throw failureOf(AT_CONNECT.test(message) ? new Error("no connection was made in time") : error, false);
+    }
+  }
+
+  readonly #noteBirth = (client: Client): void => {
+    this.#births.set(client, performance.now());
+  };
+}
+
+/** As the package says it when a connection was waited for in the pool, and when it was being made. */
+const OF_QUEUE = /^timeout exceeded when trying to connect/;
+const AT_CONNECT = /^Connection terminated due to connection timeout|^timeout expired/;
+
+/** Whether the connection is not to be used any more: an answer may be under way, or it leads to the wrong server. */
+function isOver(failure: Error): boolean {
+  if (failure instanceof Refusal) return failure.isEnding || failure.isReadOnly;
+  return failure instanceof ConnectionFailure || failure instanceof TokenizerError;
+}
+
+/** @param fault why it is not to be used again */
+function giveBack(client: Client, fault?: Error): void {
+  client.off("error", ignore);
+  // Of one in which an answer is under way the package closes the socket; of any other it waits for the server to do so.
+  client.release(fault);
+  if (fault) client.connection?.stream.destroy();
+}
+
+/** A connection that is lost while nobody listens would end the process. It is told by the calls that fail. */
+function ignore(): void {}

@@ -1,0 +1,202 @@
+/** What goes wrong with PostgreSQL, and how it is told: the cause and the way out, never a password, a key or a value. */
+import { TokenizerError } from "../../errors.js";
+import { explainTls, reasonOf } from "../network.js";
+
+/** What is known of where the error is from. */
+export interface Place {
+  /** `host:port`, as messages have it. */
+  readonly server: string;
+  readonly username?: string | undefined;
+  readonly database?: string | undefined;
+  /** As the settings have it. */
+  readonly table: string;
+  /** Whether the connections are the application's own, of which the settings say nothing. */
+  readonly isGiven: boolean;
+}
+
+/** PostgreSQL, or a pooler before it, answered with an error. */
+export class Refusal extends Error {
+  /** The SQLSTATE: five characters. */
+  readonly state: string;
+  /** While connecting, before any statement of ours. */
+  readonly atConnect: boolean;
+
+  constructor(state: string, said: string, atConnect = false) {
+    // What it says of values and rows may quote them.
+    super(QUOTES_NOTHING.test(state) ? said.replace(/[.\s]+$/, "") : `SQLSTATE ${state}`);
+    this.state = state;
+    this.atConnect = atConnect;
+  }
+
+  /** The server takes no writes: a replica, or a primary that was replaced. Nothing was done. */
+  get isReadOnly(): boolean {
+    return this.state === READ_ONLY;
+  }
+
+  /** A statement that was prepared is not there, is there twice, or fits the table no more. Nothing was done. */
+  get isOfPrepared(): boolean {
+    return (
+      this.state === "26000" || this.state === "42P05" || (this.state === "0A000" && /cached plan/.test(this.message))
+    );
+  }
+
+  /** It met another one at the same row, and was undone. */
+  get isUndone(): boolean {
+    return this.state === "40001" || this.state === "40P01";
+  }
+
+  /** The server ended the connection, for no fault of this statement's. Whether that was carried out is not known. */
+  get isEnding(): boolean {
+    return !this.atConnect && /^57P0[1-5]$/.test(this.state);
+  }
+
+  /** There is no connection left for us. */
+  get isFull(): boolean {
+    return this.state === "53300";
+  }
+
+  /** A pooler does not know a parameter that a connection begins with. */
+  get isOfParameter(): boolean {
+    return this.atConnect && /startup param/i.test(this.message);
+  }
+}
+
+/** SQLSTATE read_only_sql_transaction. */
+export const READ_ONLY = "25006";
+/** Connections, logins, transactions, names and rights, resources, operators. */
+const QUOTES_NOTHING = /^(08|0A|25|26|28|3D|3F|40|42|53|55|57|58|XX)/;
+
+/** The connection could not be made, or was lost before the answer came: whether the statement was carried out is not known. */
+export class ConnectionFailure extends Error {
+  override readonly cause: Error;
+  /** Whether it had been there. */
+  readonly wasConnected: boolean;
+
+  constructor(cause: Error, wasConnected: boolean) {
+    super(cause.message);
+    this.cause = cause;
+    this.wasConnected = wasConnected;
+  }
+}
+
+/** What the package threw, as one of the two above, or as it is. */
+export function failureOf(error: unknown, wasConnected: boolean): Error {
+  if (error instanceof TokenizerError || error instanceof Refusal || !(error instanceof Error)) return error as Error;
+  const { severity, code } = error as { severity?: unknown; code?: unknown };
+  const isAnswer = typeof severity === "string" && typeof code === "string";
+  return isAnswer ? new Refusal(code, error.message, !wasConnected) : new ConnectionFailure(error, wasConnected);
+}
+
+/** The error that callers get. */
+export function explain(error: unknown, place: Place): TokenizerError {
+  if (error instanceof TokenizerError) return error;
+  if (error instanceof Refusal) return explainRefusal(error, place);
+  if (error instanceof ConnectionFailure) return explainFailure(error, place);
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TokenizerError("STORE_UNAVAILABLE", `PostgreSQL failed: ${reason}.`, { cause: error });
+}
+
+/** `STORE_TIMEOUT`, naming the server. */
+export function timedOut({ server }: Place, milliseconds: number): TokenizerError {
+  return new TokenizerError(
+    "STORE_TIMEOUT",
+    `PostgreSQL at ${server} did not answer within ${Number((milliseconds / 1000).toFixed(3))} seconds.`,
+  );
+}
+
+/** @param connections how many there are, all of them busy */
+export function allBusy({ server, isGiven }: Place, connections: number): TokenizerError {
+  const advice = isGiven ? " Give the pool that is postgres.pool more, or release those that are held." : "";
+  return new TokenizerError(
+    "STORE_TIMEOUT",
+    `All ${connections} connections to PostgreSQL at ${server} were busy until time was up.${advice}`,
+  );
+}
+
+type Advice = (refusal: Refusal, place: Place) => string;
+
+/** What the settings, or whoever runs the server, can mend. */
+const UNUSABLE: Readonly<Record<string, Advice>> = {
+  "28P01": checkLogin,
+  "28000": checkLogin,
+  "3D000": (_, { isGiven }) => (isGiven ? "" : "Check tokenizer.database, tokenizer.url or PGDATABASE."),
+  "42P01": missingTable,
+  "3F000": missingTable,
+  "42501": () => "Which rights are needed, and how to grant them, prints: npx express-tokenizer grants",
+  "42703": otherTable,
+  "42P10": otherTable,
+  "42804": otherTable,
+  "42809": otherTable,
+  "42883": otherTable,
+  "23502": otherTable,
+  "23505": otherTable,
+  "23514": otherTable,
+  "22P02": otherTable,
+  "22001": otherTable,
+  "22021": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
+  "22P05": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
+  "08P01": () => "If a pooler or a proxy stands before PostgreSQL, have it pass this on.",
+};
+
+/** What passes, with what it means. */
+const UNAVAILABLE: Readonly<Record<string, string>> = {
+  [READ_ONLY]: "It is a read replica, or was made read-only: sessions need the primary.",
+  "53100": "Its disk is full.",
+  "53200": "It is out of memory.",
+  "53300":
+    "Raise max_connections there, put PgBouncer before it, or run fewer processes: each has up to 10 connections.",
+  "57P03": "It is starting, stopping or recovering.",
+};
+
+function explainRefusal(refusal: Refusal, place: Place): TokenizerError {
+  const { state, message } = refusal;
+  const told = `PostgreSQL at ${place.server} refused: ${message}.`;
+  if (state === "57014" && /statement timeout/.test(message)) {
+    const text = `PostgreSQL at ${place.server} did not finish in time: ${message}. Perhaps something holds a lock on the table ${place.table}.`;
+    return new TokenizerError("STORE_TIMEOUT", text, { cause: refusal });
+  }
+  const advice = UNUSABLE[state]?.(refusal, place);
+  return advice === undefined
+    ? new TokenizerError("STORE_UNAVAILABLE", joined(told, UNAVAILABLE[state] ?? ""), { cause: refusal })
+    : new TokenizerError("STORE_UNUSABLE", joined(told, advice), { cause: refusal });
+}
+
+function checkLogin({ message }: Refusal, { isGiven }: Place): string {
+  if (isGiven) return "";
+  if (/encryption|\bSSL\b|insecure/i.test(message)) {
+    return "If it wants TLS, set tokenizer.options.ssl: true, or sslmode=require in tokenizer.url.";
+  }
+  return "Check tokenizer.username and tokenizer.password, or where they are from, and pg_hba.conf at the server.";
+}
+
+function missingTable(_: Refusal, { table }: Place): string {
+  return `Make the table ${table}: npx express-tokenizer create-table`;
+}
+
+function otherTable(_: Refusal, { table }: Place): string {
+  return `The table ${table} is somebody else's, or was changed. Name one of our own in tokenizer.table, and make it: npx express-tokenizer create-table`;
+}
+
+function explainFailure({ cause, wasConnected }: ConnectionFailure, place: Place): TokenizerError {
+  const { server } = place;
+  const unusable = place.isGiven ? undefined : whyUnusable(cause);
+  if (unusable !== undefined) {
+    return new TokenizerError("STORE_UNUSABLE", `PostgreSQL at ${server} cannot be used: ${unusable}`, { cause });
+  }
+  const text = wasConnected
+    ? `The connection to PostgreSQL at ${server} was lost: ${reasonOf(cause)}.`
+    : `PostgreSQL at ${server} cannot be reached: ${reasonOf(cause)}.`;
+  return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
+}
+
+function whyUnusable(cause: Error): string | undefined {
+  if (/does not support SSL/.test(cause.message)) {
+    return "it does not speak TLS. Take away tokenizer.options.ssl, or sslmode in tokenizer.url, if you trust the network.";
+  }
+  if (/password must be a(?: non-empty)? string/.test(cause.message)) {
+    return "it asks for a password, and there is none. Set tokenizer.password, tokenizer.password_file or PGPASSWORD.";
+  }
+  return explainTls(cause);
+}
+
+const joined = (text: string, advice: string): string => (advice === "" ? text : `${text} ${advice}`);

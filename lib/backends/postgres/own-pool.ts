@@ -1,0 +1,111 @@
+/** A pool of our own, from the package pg: where it connects to, as whom, and by TLS or not. */
+import { within } from "../../deadline.js";
+import { TokenizerError } from "../../errors.js";
+import type { PostgresOptions } from "../../settings/settings.js";
+import type { Login } from "../login.js";
+import { tlsOptions } from "../tls.js";
+import type { Place } from "./address.js";
+import type { Pool } from "./connections.js";
+import { failureOf, Refusal } from "./errors.js";
+
+export interface PoolOptions {
+  readonly address: Place;
+  /** Missing: the variables of the environment say who signs in. */
+  readonly login?: (() => Promise<Login>) | undefined;
+  readonly tls: PostgresOptions;
+  /** What a call may take, in milliseconds. */
+  readonly timeout: number;
+}
+
+type Package = Pick<typeof import("pg"), "Pool" | "Client">;
+type Connected = (error?: Error | null) => void;
+
+/** The package's own number, which suits the 100 connections that a server has by default. */
+const MOST_CONNECTIONS = 10;
+/** Parts of what a call may take: for a connection, so that the reason is there before the deadline, and for a statement. */
+const PARTS = { connection: 0.75, statement: 0.9 };
+/** Idle connections end after this many milliseconds: before a firewall forgets them. */
+const IDLE = 10_000;
+
+export type OwnPool = Pool & Pick<InstanceType<Package["Pool"]>, "end">;
+
+/** @throws TokenizerError `PACKAGE_MISSING` */
+export function makePool(options: PoolOptions): OwnPool {
+  const { Pool, Client } = loadPackage();
+  return new Pool({
+    Client: dialler(Client, options),
+    max: MOST_CONNECTIONS,
+    connectionTimeoutMillis: options.timeout * PARTS.connection,
+    idleTimeoutMillis: IDLE,
+    allowExitOnIdle: true,
+  });
+}
+
+function loadPackage(): Package {
+  try {
+    return require("pg");
+  } catch (cause) {
+    const text = "tokenizer.type: postgres needs the package pg, version 8. Install it: npm install pg";
+    throw new TokenizerError("PACKAGE_MISSING", text, { cause });
+  }
+}
+
+/** What the package's client has beside its types: what it signs in with. */
+interface Internals {
+  readonly connectionParameters: { user?: string; statement_timeout?: number | false };
+}
+
+/** A client that asks for login and certificates when it connects: both are renewed while the application runs. */
+function dialler(Client: Package["Client"], { address, login, tls, timeout }: PoolOptions) {
+  const { host, port, username, database } = address;
+  let takesTimeout = true;
+
+  return class extends Client {
+    readonly #tls: object;
+
+    constructor() {
+      const forTls = {};
+      super({
+        ...{ host, port, database, user: username, ssl: tls.ssl === true ? forTls : false },
+        fallback_application_name: "express-tokenizer",
+        ...(tls.ssl === true ? {} : { sslnegotiation: "postgres" }),
+        keepAlive: true,
+        // So that what waits for a lock is not carried out after we gave it up.
+        statement_timeout: takesTimeout ? Math.ceil(timeout * PARTS.statement) : undefined,
+      });
+      this.#tls = forTls;
+      // Some failures while signing in are told by this event, before anybody else can listen.
+      this.on("error", () => {});
+    }
+
+    override connect(): Promise<InstanceType<Package["Client"]>>;
+    override connect(callback: Connected): void;
+    override connect(callback?: Connected): Promise<InstanceType<Package["Client"]>> | undefined {
+      if (!callback) return this.#signIn().then(() => super.connect());
+      this.#signIn().then(
+        () =>
+          super.connect((error: Error | null) => {
+            // A pooler that does not know it refuses the whole connection.
+            if (error && takesTimeout && isOfParameter(error)) takesTimeout = false;
+            callback(error);
+          }),
+        callback,
+      );
+      return undefined;
+    }
+
+    async #signIn(): Promise<void> {
+      if (tls.ssl) Object.assign(this.#tls, tlsOptions(host, tls));
+      if (!login) return;
+      const late = () => new TokenizerError("STORE_TIMEOUT", "The password for PostgreSQL was not there in time.");
+      const { username: user, password } = await within(performance.now() + timeout * PARTS.connection, login(), late);
+      if (user !== undefined) (this as unknown as Internals).connectionParameters.user = this.user = user;
+      if (password !== undefined) this.password = password;
+    }
+  };
+}
+
+function isOfParameter(error: Error): boolean {
+  const failure = failureOf(error, false);
+  return failure instanceof Refusal && failure.isOfParameter;
+}

@@ -1,0 +1,52 @@
+/** The table that holds records: what it is called in SQL, how it is made, and which rights its user needs. */
+
+/** A table, with its schema if that is named. */
+export interface Table {
+  /** As the settings have it. */
+  readonly name: string;
+  /** The same in SQL. */
+  readonly sql: string;
+  /** Of the index by which expired records are found. */
+  readonly indexSql: string;
+  readonly schemaSql: string | undefined;
+}
+
+/** @param name `name` or `schema.name`, taken to the letter */
+export function tableOf(name: string): Table {
+  const parts = name.split(".");
+  const own = parts.pop() ?? "";
+  const [schema] = parts;
+  const schemaSql = schema === undefined ? undefined : quoted(schema);
+  return {
+    name,
+    sql: schemaSql === undefined ? quoted(own) : `${schemaSql}.${quoted(own)}`,
+    indexSql: quoted(`${own}_expires`),
+    schemaSql,
+  };
+}
+
+/** Makes the table and its index, where they are not there yet. Keys compare by bytes, which no library of the system changes. */
+export function createStatements({ sql, indexSql }: Table): readonly string[] {
+  return [
+    `CREATE TABLE IF NOT EXISTS ${sql} (
+  key text COLLATE "C" PRIMARY KEY,
+  version text NOT NULL,
+  expires bigint NOT NULL,
+  value text NOT NULL
+)`,
+    `CREATE INDEX IF NOT EXISTS ${indexSql} ON ${sql} (expires)`,
+  ];
+}
+
+/** The least that the user in service needs. @param role the user's name */
+export function grantStatements({ sql, schemaSql = "public" }: Table, role: string): readonly string[] {
+  return [
+    `GRANT USAGE ON SCHEMA ${schemaSql} TO ${quoted(role)}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${sql} TO ${quoted(role)}`,
+  ];
+}
+
+/** An identifier, to the letter. */
+export function quoted(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}
