@@ -5,6 +5,7 @@ import express from "express";
 import { tokenizer } from "express-tokenizer";
 import { DynamodbBackend } from "../../dist/backends/dynamodb/backend.js";
 import { LocalBackend } from "../../dist/backends/local/backend.js";
+import { PostgresBackend } from "../../dist/backends/postgres/backend.js";
 import { RedisBackend } from "../../dist/backends/redis/backend.js";
 
 const settings = JSON.parse(process.argv[2]);
@@ -25,7 +26,8 @@ const wait = () =>
 
 /** The process kills itself where it would begin its backend's call of this number. */
 function dieAtCall(number) {
-  const { prototype } = { local: LocalBackend, redis: RedisBackend, dynamodb: DynamodbBackend }[settings.type];
+  const types = { local: LocalBackend, redis: RedisBackend, postgres: PostgresBackend, dynamodb: DynamodbBackend };
+  const { prototype } = types[settings.type];
   let calls = 0;
   for (const name of ["read", "write", "touch", "remove"]) {
     const { [name]: method } = prototype;

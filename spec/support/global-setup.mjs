@@ -25,6 +25,8 @@ const started = new Map();
 
 export default async function setup() {
   const server = createServer(async (req, res) => {
+    // One that is kept may be closed at the moment in which it is used again.
+    res.setHeader("connection", "close");
     try {
       const name = req.url.slice(1);
       if (!started.has(name)) started.set(name, STARTERS[name]());

@@ -3,10 +3,12 @@ import { describe } from "@jest/globals";
 import type { Backend } from "../../lib/backends/backend.js";
 import { DynamodbBackend } from "../../lib/backends/dynamodb/backend.js";
 import { LocalBackend } from "../../lib/backends/local/backend.js";
+import { PostgresBackend } from "../../lib/backends/postgres/backend.js";
 import { RedisBackend } from "../../lib/backends/redis/backend.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { clientOf, isAmazons, makeTable, sharedDynamodb, switchTtlOn, WAY } from "./dynamodb-server.js";
 import { lastingFolder } from "./lasting-folder.js";
+import { withPostgres } from "./postgres-server.js";
 import { isFull, startCluster, withRedis } from "./redis-server.js";
 import { shared } from "./shared.js";
 
@@ -56,6 +58,16 @@ export const redisCluster: Places = {
 };
 const clusterServers = once(() => startCluster(3));
 
+const postgres: Places = {
+  name: "postgres",
+  prototype: PostgresBackend.prototype,
+  describe: withPostgres,
+  async next() {
+    const { host, port, username, password, database, table } = await shared("postgres");
+    return { type: "postgres", host, port, username, password, database, table, ...PATIENT };
+  },
+};
+
 const dynamodb: Places = {
   name: "dynamodb",
   prototype: DynamodbBackend.prototype,
@@ -70,8 +82,8 @@ const dynamodb: Places = {
 };
 const dynamodbClient = once(async () => clientOf({ endpoint: await sharedDynamodb() }));
 
-/** All three; DynamoDB alone, where the specs run on Amazon's own emulator. */
-export const everyBackend: readonly Places[] = isAmazons ? [dynamodb] : [local, redis, dynamodb];
+/** All four; DynamoDB alone, where the specs run on Amazon's own emulator. */
+export const everyBackend: readonly Places[] = isAmazons ? [dynamodb] : [local, redis, postgres, dynamodb];
 
 /** The same with every session sealed whole. */
 export const sealedOnEveryBackend: readonly Places[] = everyBackend.map((places) => ({
