@@ -29,8 +29,6 @@ const PREFIX = "TOKENIZER_";
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 
 const TYPE_VARIABLE = `${PREFIX}TYPE`;
-/** `["tokenizer", "database"]` */
-const KEY_OF_SECTION = 2;
 
 /** Names the settings file. */
 export const FILE_VARIABLE = `${PREFIX}SETTINGS`;
@@ -48,7 +46,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv, typeOfFile?: unknown): r
   for (const [variable, { at, schema: usual, fileOf }] of VARIABLES) {
     const text = env[variable];
     if (!text || isServiceLink(variable, text)) continue;
-    const schema = (at.length === KEY_OF_SECTION && schemaWith(type, at[1] ?? "")) || usual;
+    const [, key = "", below] = at;
+    const schema = (below === undefined ? schemaWith(type, key) : undefined) ?? usual;
     const read =
       fileOf === undefined ? readText(text, schema) : readFile(text, schema, env[fileOf] ? fileOf : undefined);
     readings.push({ variable, at, ...read });

@@ -6,9 +6,11 @@ import { readSettingsFile, type SettingsFile } from "./file.js";
 import type { Asking } from "./file-advice.js";
 import { folderOf } from "./folder.js";
 import { copyPlain, deepFreeze, isSection, type Section, sectionOf } from "./plain.js";
-import { checkRedisTexts, fillInUrl, withoutUrls } from "./redis-rules.js";
+import { checkPostgresTexts } from "./postgres-rules.js";
+import { checkRedisTexts } from "./redis-rules.js";
 import { checkRules, type Draft } from "./rules.js";
 import { EDITORS_KEYWORDS, settingsSchema } from "./schema.js";
+import { fillInUrl, withoutUrls } from "./server-url.js";
 import type { Settings, SettingsInput } from "./settings.js";
 import { missingSection, standsBeside } from "./strays.js";
 import { typesOf, whyUnused } from "./types-of.js";
@@ -133,7 +135,7 @@ function check(
     return { draft: given, findings: missingSection(document, isFile) };
   }
   const sound = isSection(given.authenticator) && isSection(given.tokenizer);
-  const texts = sound ? checkRedisTexts(given.tokenizer) : [];
+  const texts = sound ? checkTexts(given.tokenizer) : [];
   const unread = readings.flatMap(({ at, fault }) => (fault === undefined ? [] : [{ at, message: fault }]));
   const findings = [...unread, ...texts, ...checkSchema(given, variables)];
   const beside = standsBeside(document, isFile).map((message) => ({ at: ["tokenizer"], message }));
@@ -141,6 +143,11 @@ function check(
   const draft = texts.length > 0 ? given : { ...given, tokenizer: fillInUrl(given.tokenizer) };
   const all = onePerPlace([...findings, ...checkRules(draft, env)]);
   return { draft, findings: all.length === 0 ? [] : [...all, ...beside] };
+}
+
+/** Those of Redis with every other type, too: what may hold a password must not be shown. */
+function checkTexts(tokenizer: Section): readonly Finding[] {
+  return tokenizer.type === "postgres" ? checkPostgresTexts(tokenizer) : checkRedisTexts(tokenizer);
 }
 
 /** Fills in the defaults, too. */

@@ -4,6 +4,7 @@ import { findCloud } from "./cloud.js";
 import type { Finding, Path } from "./faults.js";
 import { whyNotMeant } from "./folder.js";
 import { type Section, sectionOf } from "./plain.js";
+import { checkPostgres } from "./postgres-rules.js";
 import { checkRedis } from "./redis-rules.js";
 import { findPlaceholders, HOW_TO_MAKE_ONE } from "./secrets.js";
 import { SAMPLE_SAFE_PASSWORD } from "./settings.js";
@@ -193,10 +194,10 @@ function refuseInCloud({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly F
 const WAYS_OUT = {
   local:
     "A folder there does not last, or is not shared by all servers, so sessions would be lost. " +
-    "Use type: redis or dynamodb, or, where the folder does last, put cloud: false beside type.",
+    "Use type: redis, postgres or dynamodb, or, where the folder does last, put cloud: false beside type.",
   memory:
     "Memory there is each server's own, and ends with it, so sessions would be lost. " +
-    "Use type: redis or dynamodb, or, where tests run there, put cloud: false beside type.",
+    "Use type: redis, postgres or dynamodb, or, where tests run there, put cloud: false beside type.",
 };
 
 function refuseMemoryInProduction({ tokenizer }: Draft, env: NodeJS.ProcessEnv): readonly Finding[] {
@@ -207,7 +208,7 @@ function refuseMemoryInProduction({ tokenizer }: Draft, env: NodeJS.ProcessEnv):
 
 const NOT_IN_PRODUCTION =
   "found memory, which is for tests and trials: each process has sessions of its own, and each restart ends all of them. " +
-  "That is refused when NODE_ENV is production: use type: local, redis or dynamodb";
+  "That is refused when NODE_ENV is production: use type: local, redis, postgres or dynamodb";
 
 function whyCloud(env: NodeJS.ProcessEnv): string | undefined {
   const cloud = findCloud(env);
@@ -223,6 +224,7 @@ const RULES: readonly Rule[] = [
   checkFolder,
   ({ tokenizer }) => checkCookie(sectionOf(tokenizer.cookie)),
   ({ tokenizer }) => checkRedis(tokenizer),
+  ({ tokenizer }) => checkPostgres(tokenizer),
   requireTable,
   checkAwsKeys,
   checkEndpoint,

@@ -12,7 +12,7 @@ const name = { ...text, pattern: "^[^\\u0000]+$" } as const;
 
 const port = { type: "integer", minimum: 1, maximum: 65535 } as const;
 
-const redis: Keys = {
+const redis = {
   url: {
     description:
       "redis: redis://user:password@host:port/database in place of those keys, rediss:// by TLS, unix:///path for a socket",
@@ -41,9 +41,9 @@ const redis: Keys = {
   },
   prefix: { description: "redis: what every key of ours begins with, a text", ...text, default: redisDefaults.prefix },
   options: optionsOfRedis,
-};
+} satisfies Keys;
 
-const postgres: Keys = {
+const postgres = {
   url: {
     description: "postgres: postgres://user:password@host:port/database?sslmode=require, in place of those keys",
     ...secret,
@@ -86,22 +86,25 @@ const postgres: Keys = {
     default: "tokenizer_records",
     examples: ["auth.tokenizer_records"],
   },
-};
+} satisfies Keys;
 
-const dynamodb: Keys = {
+const dynamodb = {
   table: {
     description: "dynamodb: the table's name (letters, digits and _.-) or ARN",
     type: "string",
     pattern: "^([A-Za-z0-9_.-]+|arn:\\S+)$",
     examples: ["session_tokens"],
   },
-};
+} satisfies Keys;
 
-export const schemasOfTypes: Readonly<Partial<Record<TokenizerSettings["type"], Keys>>> = { redis, postgres, dynamodb };
+export const schemasOfTypes = new Map<unknown, Readonly<Record<string, SettingSchema>>>([
+  ["redis", redis],
+  ["postgres", postgres],
+  ["dynamodb", dynamodb],
+]);
 
 /** The schema of a key of `tokenizer`, as it is with a type. */
 export function schemaWith(type: unknown, key: string): SettingSchema | undefined {
-  const own: Readonly<Record<string, Readonly<Record<string, SettingSchema>>>> = { redis, postgres, dynamodb };
-  const all: Readonly<Record<string, SettingSchema>> = tokenizer;
-  return own[String(type)]?.[key] ?? all[key];
+  const keys: Readonly<Record<string, SettingSchema>> = tokenizer;
+  return schemasOfTypes.get(type)?.[key] ?? keys[key];
 }

@@ -9,8 +9,8 @@ import type { AuthenticatorSettings } from "./settings.js";
 export const EDITORS_KEYWORDS = ["enumDescriptions"];
 
 /** What holds with some types. Where none is set, it is the default one. */
-function given(types: readonly string[], then: object) {
-  const required = types.includes(tokenizer.type.default as string) ? {} : { required: ["type"] };
+function given(types: readonly unknown[], then: object) {
+  const required = types.includes(tokenizer.type.default) ? {} : { required: ["type"] };
   return {
     if: { type: "object", properties: { type: { enum: types } }, ...required },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
@@ -54,7 +54,7 @@ export const settingsSchema = {
       allOf: [
         given(["module"], { properties: { module: {} }, required: ["module"] }),
         given(["local", "memory", "dynamodb"], { properties: { options: optionsOfRedis } }),
-        ...Object.entries(schemasOfTypes).map(([type, properties]) => given([type], { properties })),
+        ...[...schemasOfTypes].map(([type, properties]) => given([type], { properties })),
       ],
     },
   },

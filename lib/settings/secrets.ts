@@ -19,7 +19,7 @@ export function secretsIn(document: Section): readonly Secret[] {
       Object.keys(keys)
         .filter((key) => keys[key]?.writeOnly)
         // A URL without a login is none.
-        .filter((key) => key !== "url" || String(section[key]).includes("@"))
+        .filter((key) => key !== "url" || /@|[?&]password=/.test(String(section[key])))
         .flatMap((key) => eachOf([...at, key], section[key]))
     );
   });
@@ -34,8 +34,9 @@ function eachOf(at: Path, value: unknown): readonly Secret[] {
   return value === undefined ? [] : [{ at, value }];
 }
 
-/** What another program was to fill in, and did not: `${NAME}`, `$NAME`, `$(NAME)`, `%NAME%`, `{{ name }}`, `#{name}`, `<name>`. */
-const TO_BE_FILLED_IN = /^([$#]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>)$/s;
+/** What another program was to fill in, and did not: `${NAME}`, `$NAME`, `$(NAME)`, `%NAME%`, `{{ name }}`, `#{name}`, `<name>`, `[YOUR-PASSWORD]`. */
+const TO_BE_FILLED_IN =
+  /^([$#]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>|\[[A-Z_ -]*PASSWORD\])$/s;
 
 /** Ends the sentence about a secret that is missing or weak. */
 export const HOW_TO_MAKE_ONE = "make one with: npx express-tokenizer new-password";

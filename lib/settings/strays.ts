@@ -19,7 +19,7 @@ const OURS_ALONE: readonly string[] = [
 /** A section of that name is ours if all of its keys are. */
 const SECTIONS = ["cookie", "remember"];
 /** What only `tokenizer()`'s second argument takes. */
-const OPTIONS = ["log", "clock", "redis", "dynamodb"];
+const OPTIONS = ["log", "clock", "redis", "postgres", "dynamodb"];
 
 /** Names that express-session has alone: with one of these, the others are its, too. */
 const THEIRS_ALONE = ["secret", "resave", "saveUninitialized", "maxAge", "genid"];

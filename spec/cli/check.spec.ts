@@ -458,7 +458,7 @@ describe("what is weak is warned of", () => {
       { type: "local", host: "localhost", table: "t" },
       [
         "tokenizer.host is for type: redis or postgres; with type: local it changes nothing: take it away.",
-        "tokenizer.table is for type: dynamodb; with type: local it changes nothing: take it away.",
+        "tokenizer.table is for type: postgres or dynamodb; with type: local it changes nothing: take it away.",
       ],
     ],
     [

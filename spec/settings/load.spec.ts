@@ -858,7 +858,7 @@ describe("type: memory", () => {
     expectOneFault(
       refused,
       "tokenizer.type",
-      "refused when NODE_ENV is production: use type: local, redis or dynamodb",
+      "refused when NODE_ENV is production: use type: local, redis, postgres or dynamodb",
     );
   });
 
