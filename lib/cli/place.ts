@@ -59,7 +59,7 @@ function postgresPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): str
 }
 
 /** Or why that is not known: the environment says what cannot be used. */
-function postgresAddress({ host, port, username, database }: TokenizerSettings, env: NodeJS.ProcessEnv) {
+export function postgresAddress({ host, port, username, database }: TokenizerSettings, env: NodeJS.ProcessEnv) {
   try {
     return addressOf({ host, port, username, ...(typeof database === "string" ? { database } : {}) }, env);
   } catch (error) {

@@ -1,7 +1,8 @@
 /** The settings as `check` shows them. Of a secret it is told whether it is set, and nothing else. */
+import { TokenizerError } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
-import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
-import { placeOf } from "./place.js";
+import type { TlsOptions, TokenizerSettings } from "../settings/settings.js";
+import { placeOf, postgresAddress } from "./place.js";
 import { counted } from "./text.js";
 
 /** One setting, under its name in the file. */
@@ -24,7 +25,7 @@ export function settingsInForce(settings: LoadedSettings, env: NodeJS.ProcessEnv
     row("file", file),
     row("type", tokenizer.type),
     row("place", placeOf(settings, env)),
-    ...accessTo(tokenizer),
+    ...accessTo(tokenizer, env),
     row("authenticator.type", authenticator.type),
     secretRow("safe_password", tokenizer.safe_password, ...(tokenizer.type === "memory" ? [PASSING_KEYS] : [])),
     row("encrypt", tokenizer.encrypt),
@@ -48,20 +49,47 @@ function rememberText(remember: TokenizerSettings["remember"]): string {
 }
 
 /** Who asks the backend, and how. */
-function accessTo(settings: TokenizerSettings): Row[] {
+function accessTo(settings: TokenizerSettings, env: NodeJS.ProcessEnv): Row[] {
   const { type, username, password, password_file: file, profile_name, aws_access_key, options } = settings;
   if (type === "redis") {
-    const { ssl = false, verify = true, key } = (options ?? {}) as RedisOptions;
     return [
       row("username", username, username ?? "the default user"),
       file === undefined ? secretRow("password", password) : row("password_file", file),
-      row("options.ssl", ssl),
-      ...(ssl ? [row("options.verify", verify), secretRow("options.key", key)] : []),
+      ...tlsRows(settings),
     ];
   }
+  if (type === "postgres") return accessToPostgres(settings, env);
   if (type === "module") return [secretRow("options", options)];
   if (type !== "dynamodb") return [];
   return [row("profile_name", profile_name, profile_name ?? "not set"), secretRow("aws_access_key", aws_access_key)];
+}
+
+/** What the settings leave out the environment says: that is told, too, and whose word it is. */
+function accessToPostgres(settings: TokenizerSettings, env: NodeJS.ProcessEnv): Row[] {
+  const { username, password, password_file: file } = settings;
+  const place = postgresAddress(settings, env);
+  const user = place instanceof TokenizerError ? undefined : place.username;
+  const whose = username === undefined ? ` (${env.PGUSER ? "PGUSER" : "the system's user"})` : "";
+  return [
+    row("username", user, user === undefined ? "not set" : user + whose),
+    file === undefined ? secretRow("password", password, passwordOf(env)) : row("password_file", file),
+    ...tlsRows(settings, env.PGSSLMODE),
+  ];
+}
+
+function passwordOf({ PGPASSWORD, PGPASSFILE }: NodeJS.ProcessEnv): string {
+  if (PGPASSWORD) return "set (PGPASSWORD)";
+  return `not set: what ${PGPASSFILE ? "the file of PGPASSFILE" : "~/.pgpass"} says`;
+}
+
+/** @param mode what the environment says of TLS, where the settings say nothing */
+function tlsRows({ options }: TokenizerSettings, mode?: string): Row[] {
+  const { ssl, verify = true, key } = (options ?? {}) as TlsOptions;
+  if (ssl === undefined && mode) return [row("options.ssl", null, `not set: as PGSSLMODE says, ${mode}`)];
+  return [
+    row("options.ssl", ssl ?? false),
+    ...(ssl ? [row("options.verify", verify), secretRow("options.key", key)] : []),
+  ];
 }
 
 function row(name: string, value: unknown, text = String(value)): Row {

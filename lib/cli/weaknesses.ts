@@ -1,9 +1,11 @@
 /** What the settings allow, and `check` advises against. Loading warns of weak secrets already. */
 import { findEndpoint, isHttpUrl } from "../backends/dynamodb/endpoint.js";
+import { nameOf } from "../backends/postgres/address.js";
+import { TokenizerError } from "../errors.js";
 import { temporaryFolderAbove } from "../settings/folder.js";
 import type { LoadedSettings } from "../settings/load.js";
-import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
-import { redisServers } from "./place.js";
+import type { TlsOptions, TokenizerSettings } from "../settings/settings.js";
+import { postgresAddress, redisServers } from "./place.js";
 
 /** Settings by which somebody else could get at sessions, or sessions are lost. */
 export function weaknessesOf({ tokenizer }: LoadedSettings, env: NodeJS.ProcessEnv): readonly string[] {
@@ -11,6 +13,7 @@ export function weaknessesOf({ tokenizer }: LoadedSettings, env: NodeJS.ProcessE
     ...ofLocal(tokenizer, env),
     ...ofMemory(tokenizer),
     ...ofRedis(tokenizer),
+    ...ofPostgres(tokenizer, env),
     ...ofDynamodb(tokenizer, env),
     ...ofCookie(tokenizer),
   ];
@@ -40,13 +43,8 @@ function ofMemory({ type }: TokenizerSettings): readonly string[] {
 
 function ofRedis(settings: TokenizerSettings): readonly string[] {
   if (settings.type !== "redis") return [];
-  const { ssl, verify, cert } = (settings.options ?? {}) as RedisOptions;
-  const weaknesses: string[] = [];
-  if (ssl && verify === false) {
-    weaknesses.push(
-      "tokenizer.options.verify is false: whoever stands between can pass for the server, and read and change sessions. Leave it out, and name an authority of your own in tokenizer.options.ca.",
-    );
-  }
+  const { ssl, verify, cert } = (settings.options ?? {}) as TlsOptions;
+  const weaknesses = ssl && verify === false ? [unverified("tokenizer.options.verify is false")] : [];
   const other = redisServers(settings).find((server) => !isThisMachine(server.replace(/:\d+$/, "")));
   if (other === undefined) return weaknesses;
   if (!ssl) {
@@ -60,6 +58,29 @@ function ofRedis(settings: TokenizerSettings): readonly string[] {
     );
   }
   return weaknesses;
+}
+
+/** Without a password nobody is let in, unless the server's own rules say so. */
+function ofPostgres(settings: TokenizerSettings, env: NodeJS.ProcessEnv): readonly string[] {
+  if (settings.type !== "postgres") return [];
+  const { ssl, verify } = (settings.options ?? {}) as TlsOptions;
+  const mode = ssl === undefined ? (env.PGSSLMODE ?? "") : "";
+  if (mode === "no-verify") return [unverified("PGSSLMODE is no-verify")];
+  if (ssl || BY_TLS.includes(mode)) {
+    return verify === false ? [unverified("tokenizer.options.verify is false")] : [];
+  }
+  const place = postgresAddress(settings, env);
+  if (place instanceof TokenizerError || isThisMachine(place.host)) return [];
+  return [
+    `tokenizer.options.ssl is ${ssl === false ? "false" : "not set"}: sessions travel to ${nameOf(place)} in plain text. Set it to true, or write sslmode=require in tokenizer.url, if PostgreSQL speaks TLS there.`,
+  ];
+}
+
+/** With the others, a connection may be plain text. */
+const BY_TLS = ["require", "verify-ca", "verify-full"];
+
+function unverified(cause: string): string {
+  return `${cause}: whoever stands between can pass for the server, and read and change sessions. Leave it out, and name an authority of your own in tokenizer.options.ca.`;
 }
 
 function ofDynamodb(settings: TokenizerSettings, env: NodeJS.ProcessEnv): readonly string[] {

@@ -61,6 +61,7 @@ function whatElse(source: unknown): string | undefined {
 
 function whereMeant(key: string): string | undefined {
   if (key === "client") return "; give { redis: { client } } or { dynamodb: { client } }";
+  if (key === "pool") return "; give { postgres: { pool } }";
   const settings = Object.hasOwn(settingsSchema.properties, key)
     ? `${key}: { … }`
     : Object.hasOwn(settingSections.tokenizer ?? {}, key) && `tokenizer: { ${key}: … }`;

@@ -8,6 +8,12 @@ const CALLED_ELSEWHERE = new Map([
   ["user", "username"],
   ["pass", "password"],
   ["uri", "url"],
+  ["connectionString", "url"],
+  ["conString", "url"],
+  ["connection", "url"],
+  ["dbname", "database"],
+  ["tableName", "table"],
+  ["rejectUnauthorized", "verify"],
   ["ttl", "timeout"],
 ]);
 
@@ -31,6 +37,28 @@ const OF_EXPRESS_SESSION = new Map([
   ["httponly", "it is not needed: the cookie always has HttpOnly"],
 ]);
 
+const IN_TABLE = "write it into tokenizer.table, as in schema.table";
+const IN_CODE = "give your pool in code: tokenizer(…, { postgres: { pool } })";
+
+/** Options of connect-pg-simple and of others that keep sessions in PostgreSQL, in small letters. */
+const OF_STORES = new Map([
+  ["schema", IN_TABLE],
+  ["schemaname", IN_TABLE],
+  ["searchpath", IN_TABLE],
+  ["sslmode", "use tokenizer.options.ssl, or put it into tokenizer.url, as in …?sslmode=require"],
+  ["conobject", "use tokenizer.host, port, username, password and database, or tokenizer.url"],
+  ["pool", IN_CODE],
+  ["pgpromise", IN_CODE],
+  ["knex", IN_CODE],
+  ["createtable", "make the table once: npx express-tokenizer create-table"],
+  ["createtableifmissing", "make the table once: npx express-tokenizer create-table"],
+  ["prunesessioninterval", "it is not needed: expired sessions are dropped each minute"],
+  ["prunesessionrandomizedinterval", "it is not needed: expired sessions are dropped each minute"],
+  ["cleanupinterval", "it is not needed: expired sessions are dropped each minute"],
+  ["disabletouch", "use tokenizer.touch_interval, in seconds"],
+  ["errorlog", "give a log in code: tokenizer(…, { log })"],
+]);
+
 /** Where an unknown key of a section belongs. Begins with what joins it to a sentence. */
 export function whereElse(section: readonly (string | number)[], key: string): string | undefined {
   const path = section.join(".");
@@ -38,10 +66,15 @@ export function whereElse(section: readonly (string | number)[], key: string): s
   if (path === "tokenizer" && key === "tokenizer") return "; the section stands in itself: keep one of the two lines";
   const meant = CALLED_ELSEWHERE.get(key);
   const home = Object.entries(settingSections).find(([, keys]) => Object.hasOwn(keys, meant ?? key))?.[0];
-  if (home === undefined) return inPlaceClause(key);
+  if (home === undefined) return inPlaceClause(key) ?? ofStores(key);
   if (meant !== undefined) return `; did you mean ${home}.${meant}?`;
   // There, and yet not allowed: what the settings say for all requests, and nobody for one.
   return home === path ? " for one request: it belongs in the settings" : `; it belongs in the section ${home}`;
+}
+
+function ofStores(key: string): string | undefined {
+  const here = OF_STORES.get(plainName(key));
+  return here === undefined ? undefined : `; ${here}`;
 }
 
 /** The same as `inPlaceOf`, with what joins it to a sentence. */
