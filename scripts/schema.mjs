@@ -36,8 +36,7 @@ function forEditors({ properties, examples, ...schema }, at) {
     ...forExamples(examples),
   };
   if (properties) {
-    const rules = RULES[at.join(".")] ?? {};
-    return { ...described, properties: forAll(Object.keys(properties), properties, at), ...rules };
+    return { ...described, properties: forAll(Object.keys(properties), properties, at), ...rulesOf(at, properties) };
   }
   return Array.isArray(schema.type) ? textFirst(described) : described;
 }
@@ -55,6 +54,12 @@ function noPlaceholder(at) {
   const [found] = findPlaceholders(document);
   if (found === undefined) return {}; // a url, which is no secret without a login
   return { pattern: "^(?!(…|[.]{3})$)", patternErrorMessage: `${at.at(-1)} ${found.message}` };
+}
+
+/** Those of `options` are about nodes, which Redis alone has. */
+function rulesOf(at, properties) {
+  const path = at.join(".");
+  return path === "tokenizer.options" && properties.nodes === undefined ? {} : RULES[path];
 }
 
 /** What the start refuses in a section, beside what its keys say by themselves. */
@@ -83,17 +88,22 @@ const RULES = {
   },
 };
 
-/** What the `url` of a Redis says, by how it looks when it does. */
+/** What the `url` of a server says, by how it looks when it does. */
 const SAID_BY_URL = [
-  [undefined, ["host", "port"]],
-  ["://(?!:?@).+@", ["username"]],
-  ["://[^:]*:.+@", ["password", "password_file"]],
-  ["(^(?!unix:).*[^/]/|[?]db=)[0-9]+$", ["database"]],
+  ["redis", undefined, ["host", "port"]],
+  ["redis", "://(?!:?@).+@", ["username"]],
+  ["redis", "://[^:]*:.+@", ["password", "password_file"]],
+  ["redis", "(^(?!unix:).*[^/]/|[?]db=)[0-9]+$", ["database"]],
+  ["postgres", "://([^/?#]*@[^/?#@:]|(?![^/?#]*@)[^/?#:])|[?&]host=.", ["host"]],
+  ["postgres", "://[^?]*:[0-9]+([/?]|$)(?!.*@)|[?&]port=.", ["port"]],
+  ["postgres", "://(?!:?@)[^?]+@|[?&](user|password)=.", ["username"]],
+  ["postgres", "://[^:/?]*:[^?]+@|[?&]password=.", ["password", "password_file"]],
+  ["postgres", "://[^/?]*/[^/?@]+([?]|$)|[?&]dbname=.", ["database"]],
 ];
 
-function besideUrl([pattern, keys]) {
+function besideUrl([type, pattern, keys]) {
   const url = pattern === undefined ? true : { type: "string", pattern };
-  const condition = { properties: { type: { const: "redis" }, url }, required: ["type", "url"] };
+  const condition = { properties: { type: { const: type }, url }, required: ["type", "url"] };
   return given(condition, { properties: marks(keys, () => "stands beside url, which says it; keep one") });
 }
 

@@ -22,7 +22,7 @@ export function checkServer(tokenizer: Section): readonly Finding[] {
 }
 
 function checkPort({ host }: Section): readonly Finding[] {
-  return typeof host === "string" && /^[^/].*:\d+$/.test(host) && !isIP(host)
+  return typeof host === "string" && /:\d+$/.test(host) && !host.startsWith("/") && !isIP(host)
     ? [setting("host", `found the text "${host}"; give the port in tokenizer.port`)]
     : [];
 }

@@ -44,6 +44,7 @@ const piece = fc.constantFrom(
     "type: ",
     "local",
     "redis",
+    "postgres",
     "\n",
     "\n  ",
     "\n    ",

@@ -86,6 +86,9 @@ describe("an editor offers", () => {
     const options = Object.keys(settingSections["tokenizer.options"] ?? {});
     expect(Object.keys(await offered(settings("type: redis", "options:", "  |"))).sort()).toEqual(options.sort());
     expect(await offered(settings("type: module", "options:", "  |"))).toEqual({});
+    expect(Object.keys(await offered(settings("type: postgres", "options:", "  |"))).sort()).toEqual(
+      options.filter((key) => !["sentinel", "cluster", "nodes"].includes(key)).sort(),
+    );
     const rest = options.filter((key) => key !== "sentinel").sort();
     expect(Object.keys(await offered(settings("type: redis", "options:", "  sentinel: m", "  |"))).sort()).toEqual(
       rest,
@@ -98,6 +101,7 @@ describe("an editor marks", () => {
     ["type: local", [], []],
     ["type: memory", [], []],
     ["type: redis", [], []],
+    ["type: postgres", [], []],
     ["type: dynamodb", ["2: type: dynamodb needs table, here or as TOKENIZER_TABLE"], ["tokenizer.table"]],
     ["type: module", ["2: type: module needs module, here or as TOKENIZER_MODULE"], ["tokenizer.module"]],
   ])("what a type cannot do without, as the loader refuses it: %s", async (type, marked, refused) => {
@@ -136,6 +140,8 @@ describe("an editor marks", () => {
   const BESIDE_URL = "stands beside url, which says it; keep one";
   const whole = "url: 'redis://me:secret@redis:6379/1'";
   const redis = (...lines: string[]) => ["type: redis", ...lines];
+  const postgres = (...lines: string[]) => ["type: postgres", ...lines];
+  const all = "url: 'postgres://me:secret@db:5433/shop?sslmode=require'";
 
   test.each([
     [["safe_password: …"], [`3: safe_password ${IS_OURS}${MAKE_ONE}`], ["tokenizer.safe_password"]],
@@ -148,6 +154,24 @@ describe("an editor marks", () => {
       const [key = ""] = line.split(":");
       return [redis(whole, line), [`5: ${key} ${BESIDE_URL}`], [`tokenizer.${key}`]] as const;
     }),
+    ...["host: h", "port: 1", "username: u", "password: p", "password_file: f", "database: d"].map((line) => {
+      const [key = ""] = line.split(":");
+      return [postgres(all, line), [`5: ${key} ${BESIDE_URL}`], [`tokenizer.${key}`]] as const;
+    }),
+    [
+      postgres("url: 'postgres:///?host=/run&user=u&password=p&dbname=d&port=1'", "host: h"),
+      [`5: host ${BESIDE_URL}`],
+      ["tokenizer.host"],
+    ],
+    [postgres("database: 5"), ['4: Incorrect type. Expected "string".'], ["tokenizer.database"]],
+    [redis("database: shop"), ['4: Incorrect type. Expected "integer".'], ["tokenizer.database"]],
+    [postgres("table: a.b.c"), [expect.stringMatching("^4: String does not match")], ["tokenizer.table"]],
+    [postgres("prefix: x"), ["4: prefix is for type: redis; with type: postgres it changes nothing: take it away"], []],
+    [
+      postgres("options: { ssl: true, sentinel: m }"),
+      ["4: Property sentinel is not allowed."],
+      ["tokenizer.options.sentinel"],
+    ],
     [redis("options: { sentinel: m }"), ["4: sentinel needs nodes"], ["tokenizer.options.nodes"]],
     [redis("options: { cluster: true }"), ["4: cluster needs nodes"], ["tokenizer.options.nodes"]],
     ...["", ", same_site: lax", ", same_site: strict"].map((rest) => {
@@ -166,6 +190,11 @@ describe("an editor marks", () => {
     [redis("url: 'redis://me@redis/'", "password: p", "database: 2")],
     [redis("url: 'unix:///run/redis?db=2'", "username: u", "password_file: /run/secrets/p")],
     [redis("options: { cluster: false }")],
+    [postgres("url: postgres://db", "port: 5433", "username: u", "password: p", "database: d")],
+    [postgres("url: 'postgres://me@db/shop'", "port: 5433", "password_file: /run/secrets/p")],
+    [postgres("url: 'postgres://me:12@db'", "port: 5433", "database: d")],
+    [postgres("url: 'postgres://me:secret@/shop'", "host: /run/postgresql", "port: 5433")],
+    [postgres("host: /run/postgresql", "table: auth.sessions", "options: { ssl: true, ca: /etc/ca.pem }")],
     [redis("options: { cluster: true, nodes: ['a:1'] }")],
     [["cookie: { partitioned: true, same_site: none }"]],
     [["cookie: { partitioned: false }"]],
@@ -191,6 +220,15 @@ describe("an editor shows", () => {
     expect(shown).toContain("Minutes without a request");
     expect(shown).toContain("Default: 20");
     expect(shown).toContain("Environment: TOKENIZER\\_TIMEOUT");
+  });
+
+  test.each([
+    ["redis", "number of the database", "Default: 0"],
+    ["postgres", "name of the database", "PGDATABASE"],
+  ])("of a key of two types what it is with this one: %s", async (type, what, otherwise) => {
+    const shown = await editor.hover(settings(`type: ${type}`, "data|base: 1"));
+    expect(shown).toContain(what);
+    expect(shown).toContain(otherwise);
   });
 
   test("of a key of one type the same", async () => {

@@ -111,6 +111,8 @@ describe("the examples that users already have", () => {
     ["dynamodb with the two keys", ["type: dynamodb", "table: t", "aws_access_key: a", "aws_secret_key: b"], {}],
     ["redis with host alone", ["type: redis", "host: localhost"], { port: 6379 }],
     ["redis with host and port", ["type: redis", "host: localhost", "port: 6379"], { port: 6379 }],
+    ["postgres alone", ["type: postgres"], { table: "tokenizer_records" }],
+    ["postgres with a url", ["type: postgres", "url: postgres://ada:x@db/shop"], { host: "db", database: "shop" }],
     ["redis with TLS", ["type: redis", "host: localhost", "options: { ssl: true }"], { port: 6379 }],
     ["redis with TLS, in blocks", ["type: redis", "host: localhost", "options:", "  ssl: true"], { port: 6379 }],
   ])("%s", (_, lines, expected) => {
@@ -128,7 +130,19 @@ describe("settings.example.yml", () => {
 
   test("has `local` live, and an example of each other kind", () => {
     const types = examples.map((example) => loadingText(example).settings?.tokenizer.type);
-    expect(types).toEqual(["local", "memory", "dynamodb", "dynamodb", "dynamodb", "redis", "redis", "redis", "redis"]);
+    expect(types).toEqual([
+      "local",
+      "memory",
+      "dynamodb",
+      "dynamodb",
+      "dynamodb",
+      "redis",
+      "redis",
+      "redis",
+      "redis",
+      "postgres",
+      "postgres",
+    ]);
   });
 
   test.each(examples.map((example) => [example.match(/^ {2}type: .*\n.*/m)?.[0] ?? "", example] as const))(

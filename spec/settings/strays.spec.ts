@@ -45,6 +45,10 @@ describe("settings without a section tokenizer around them: they are named, with
       "is missing; safe_password, timeout stand beside it: write tokenizer({ tokenizer: { safe_password: … } })",
     ],
     [{ redis: { client: {} } }, "is missing; redis belongs in the second argument: tokenizer(undefined, { redis: … })"],
+    [
+      { postgres: { pool: {} } },
+      "is missing; postgres belongs in the second argument: tokenizer(undefined, { postgres: … })",
+    ],
     [{ config: { tokenizer: {} } }, "is missing; it stands in the section config: move it out of there, to the top"],
   ])("an object: %j", (source, message) => {
     expect(told(given(source))).toEqual([`tokenizer: this section ${message}`]);
