@@ -1,6 +1,7 @@
 /** Where PostgreSQL is: what the settings say, else what the environment says to every client of it, else the usual place. */
 import { userInfo } from "node:os";
 import { TokenizerError } from "../../errors.js";
+import type { PostgresOptions } from "../../settings/settings.js";
 
 export interface Address {
   /** A name, an IP address, or, beginning with `/`, the folder of a Unix socket. */
@@ -39,6 +40,22 @@ export function addressOf(settings: PlaceSettings, env: NodeJS.ProcessEnv = proc
     username,
     database: settings.database ?? (env.PGDATABASE || username),
   };
+}
+
+const VERIFIED = ["require", "verify-ca", "verify-full"];
+
+/**
+ * Whether it is TLS: as the settings say, else `PGSSLMODE`, which sockets pass over.
+ *
+ * @throws TokenizerError `STORE_UNUSABLE` for a mode that would go on without it
+ */
+export function tlsOf(host: string, options: PostgresOptions, { PGSSLMODE: mode } = process.env): PostgresOptions {
+  if (options.ssl !== undefined || host.startsWith("/") || !mode || mode === "disable") return options;
+  if (VERIFIED.includes(mode)) return { ...options, ssl: true };
+  if (mode === "no-verify") return { ...options, ssl: true, verify: false };
+  throw unusable(
+    `PGSSLMODE is ${mode}, which promises nothing: make it require or disable, or set tokenizer.options.ssl`,
+  );
 }
 
 /** `host:port`, or the socket's path. */

@@ -9,7 +9,7 @@ import { storeClosed } from "../../errors.js";
 import type { PostgresOptions } from "../../settings/settings.js";
 import type { Backend, BackendContext, Entry, Expected, StoredRecord } from "../backend.js";
 import { type Login, type LoginOptions, makeLogin } from "../login.js";
-import { addressOf, nameOf } from "./address.js";
+import { addressOf, nameOf, tlsOf } from "./address.js";
 import { Connections, type Pool, type Result, type Row } from "./connections.js";
 import { explain, type Place } from "./errors.js";
 import { checkGiven, type PostgresInCode, type PostgresPool, serverOf } from "./given-pool.js";
@@ -134,10 +134,11 @@ export class PostgresBackend implements Backend {
   /** @throws TokenizerError `PACKAGE_MISSING`; `STORE_UNUSABLE` where the environment names no server */
   #reach() {
     if (this.#reached) return this.#reached;
-    const { pool, options: tls = {} } = this.#options;
+    const { pool, options = {} } = this.#options;
     // `checkGiven` has looked at it; its public type names only what tells it from other things.
     if (pool) return this.#use(pool as PostgresPool & Pool, serverOf(pool));
     const address = addressOf(this.#options);
+    const tls = tlsOf(address.host, options);
     this.#ownPool = makePool({ address, login: this.#login, tls, timeout: this.#context.timeout });
     return this.#use(this.#ownPool, nameOf(address));
   }

@@ -64,7 +64,7 @@ export class Connections {
   readonly #timeout: number;
   readonly #births = new WeakMap<Client, number>();
   readonly #busy = new Set<Client>();
-  /** Those that are older lead to a server that takes no writes any more. */
+  /** Those that are older may be lost, or lead to a server that takes no writes any more. */
   #freshSince = 0;
   /** A pooler that changes servers between transactions may know nothing of what was prepared. */
   #prepares = true;
@@ -127,8 +127,9 @@ export class Connections {
       return result;
     } catch (error) {
       const failure = failureOf(error, true);
-      if (failure instanceof Refusal && failure.isReadOnly) this.#freshSince = performance.now();
       if (isOver(failure)) fault = failure;
+      // What befell this connection probably befell the others: else a retry would meet one of them after another.
+      if (fault && !(fault instanceof TokenizerError)) this.#freshSince = performance.now();
       throw failure;
     } finally {
       this.#busy.delete(client);
@@ -168,9 +169,11 @@ export class Connections {
         return this.#pool.waitingCount ? allBusy(this.#place, totalCount) : timedOut(this.#place, this.#timeout);
       });
     } catch (error) {
-      const { message } = error as Error;
+      const { message, cause } = error as Error;
       if (OF_QUEUE.test(message)) throw allBusy(this.#place, totalCount);
-      throw failureOf(AT_CONNECT.test(message) ? new Error("no connection was made in time") : error, false);
+      if (!AT_CONNECT.test(message)) throw failureOf(error, false);
+      // What it waited for may have its own error.
+      throw cause instanceof TokenizerError ? cause : failureOf(new Error("no connection was made in time"), false);
     }
   }
 

@@ -1,4 +1,5 @@
 /** What goes wrong with PostgreSQL, and how it is told: the cause and the way out, never a password, a key or a value. */
+import { types } from "node:util";
 import { TokenizerError } from "../../errors.js";
 import { explainTls, reasonOf } from "../network.js";
 
@@ -81,10 +82,15 @@ export class ConnectionFailure extends Error {
 
 /** What the package threw, as one of the two above, or as it is. */
 export function failureOf(error: unknown, wasConnected: boolean): Error {
-  if (error instanceof TokenizerError || error instanceof Refusal || !(error instanceof Error)) return error as Error;
+  if (error instanceof TokenizerError || error instanceof Refusal || !isError(error)) return error as Error;
   const { severity, code } = error as { severity?: unknown; code?: unknown };
   const isAnswer = typeof severity === "string" && typeof code === "string";
   return isAnswer ? new Refusal(code, error.message, !wasConnected) : new ConnectionFailure(error, wasConnected);
+}
+
+/** Also of another realm: where tests run in one of their own, as jest's do, the system's errors come from outside. */
+function isError(value: unknown): value is Error {
+  return types.isNativeError(value);
 }
 
 /** The error that callers get. */
@@ -92,7 +98,7 @@ export function explain(error: unknown, place: Place): TokenizerError {
   if (error instanceof TokenizerError) return error;
   if (error instanceof Refusal) return explainRefusal(error, place);
   if (error instanceof ConnectionFailure) return explainFailure(error, place);
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = isError(error) ? error.message : String(error);
   return new TokenizerError("STORE_UNAVAILABLE", `PostgreSQL failed: ${reason}.`, { cause: error });
 }
 
@@ -133,6 +139,7 @@ const UNUSABLE: Readonly<Record<string, Advice>> = {
   "23514": otherTable,
   "22P02": otherTable,
   "22001": otherTable,
+  "22003": otherTable,
   "22021": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
   "22P05": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
   "08P01": () => "If a pooler or a proxy stands before PostgreSQL, have it pass this on.",
@@ -163,6 +170,9 @@ function explainRefusal(refusal: Refusal, place: Place): TokenizerError {
 
 function checkLogin({ message }: Refusal, { isGiven }: Place): string {
   if (isGiven) return "";
+  if (/certificate/i.test(message)) {
+    return "It wants a certificate of ours: set tokenizer.options.cert and tokenizer.options.key.";
+  }
   if (/encryption|\bSSL\b|insecure/i.test(message)) {
     return "If it wants TLS, set tokenizer.options.ssl: true, or sslmode=require in tokenizer.url.";
   }
@@ -182,6 +192,10 @@ function explainFailure({ cause, wasConnected }: ConnectionFailure, place: Place
   const unusable = place.isGiven ? undefined : whyUnusable(cause);
   if (unusable !== undefined) {
     return new TokenizerError("STORE_UNUSABLE", `PostgreSQL at ${server} cannot be used: ${unusable}`, { cause });
+  }
+  if (!wasConnected && !place.isGiven && /terminated unexpectedly/.test(cause.message)) {
+    const text = `PostgreSQL at ${server} cannot be reached: the connection was ended while it was being made. Check tokenizer.host and tokenizer.port, or tokenizer.url: something else may answer there.`;
+    return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
   }
   const text = wasConnected
     ? `The connection to PostgreSQL at ${server} was lost: ${reasonOf(cause)}.`

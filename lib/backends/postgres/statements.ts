@@ -19,6 +19,9 @@ const PAGE = 64;
 /** Expired records dropped in one step. */
 export const PRUNE_STEP = 500;
 
+/** The last moment that a Date can hold: a column that is too small for it is found when the statement is planned. */
+const LATEST = "8640000000000000::bigint";
+
 /** Pgpool-II, which may stand before PostgreSQL, asks replicas what looks like a read, unless it is told this first. */
 const HERE = "/*NO LOAD BALANCE*/";
 
@@ -35,8 +38,8 @@ export function statementsOf({ sql }: Table) {
      */
     attempt: {
       text: `WITH
-        replaced AS (UPDATE ${sql} SET version = ''::text, expires = 0::bigint, value = ''::text WHERE false),
-        added AS (INSERT INTO ${sql} AS stored (key, version, expires, value) SELECT ''::text, ''::text, 0::bigint, ''::text
+        replaced AS (UPDATE ${sql} SET version = ''::text, expires = ${LATEST}, value = ''::text WHERE false),
+        added AS (INSERT INTO ${sql} AS stored (key, version, expires, value) SELECT ''::text, ''::text, ${LATEST}, ''::text
           WHERE false ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE stored.expires <= 0),
         removed AS (DELETE FROM ${sql} WHERE false RETURNING key, version, expires, value)
       SELECT (extract(epoch FROM clock_timestamp()) * 1000)::text, current_setting('server_encoding'),
