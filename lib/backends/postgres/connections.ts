@@ -104,14 +104,13 @@ export class Connections {
   #mayTryAgain(error: Error, tries: number, { statement, isRepeatable = true }: Question): boolean {
     if (error instanceof ConnectionFailure) return error.wasConnected && isRepeatable && tries < TRIES;
     if (!(error instanceof Refusal)) return false;
-    if (error.isOfPrepared && this.#prepares && statement.name !== undefined) {
-      this.#prepares = false;
-      return true;
-    }
+    if (error.isOfPrepared) this.#prepares = false;
     // Others that are connected will have done in a moment.
     if (error.isFull) return this.#pool.totalCount > 0;
     if (error.isUndone) return true;
-    return tries < TRIES && (error.isReadOnly || error.isOfParameter || (error.isEnding && isRepeatable));
+    const isOfPrepared = statement.name !== undefined && (error.isOfPrepared || error.isOfPlan);
+    const isUndone = isOfPrepared || error.isReadOnly || error.isOfParameter;
+    return tries < TRIES && (isUndone || (error.isEnding && isRepeatable));
   }
 
   async #askOnce({ statement, values, giveUpAt }: Question): Promise<Result> {
@@ -150,7 +149,9 @@ export class Connections {
 
   async #checkOut(giveUpAt: number): Promise<Client> {
     const { totalCount } = this.#pool;
-    if (this.#overdue >= MOST_OVERDUE) throw allBusy(this.#place, totalCount);
+    // It may have grown since, or have ended some a moment ago.
+    const busy = () => allBusy(this.#place, Math.max(totalCount, this.#pool.totalCount));
+    if (this.#overdue >= MOST_OVERDUE) throw busy();
     let isLate = false;
     const connecting = new Promise<Client>((resolve, reject) => {
       // By callback: of a promise we would hear a moment later, and an error in that moment ends the process.
@@ -166,11 +167,11 @@ export class Connections {
       return await within(giveUpAt, connecting, () => {
         isLate = true;
         this.#overdue++;
-        return this.#pool.waitingCount ? allBusy(this.#place, totalCount) : timedOut(this.#place, this.#timeout);
+        return this.#pool.waitingCount ? busy() : timedOut(this.#place, this.#timeout);
       });
     } catch (error) {
       const { message, cause } = error as Error;
-      if (OF_QUEUE.test(message)) throw allBusy(this.#place, totalCount);
+      if (OF_QUEUE.test(message)) throw busy();
       if (!AT_CONNECT.test(message)) throw failureOf(error, false);
       // What it waited for may have its own error.
       throw cause instanceof TokenizerError ? cause : failureOf(new Error("no connection was made in time"), false);
@@ -186,9 +187,12 @@ export class Connections {
 const OF_QUEUE = /^timeout exceeded when trying to connect/;
 const AT_CONNECT = /^Connection terminated due to connection timeout|^timeout expired/;
 
-/** Whether the connection is not to be used any more: an answer may be under way, or it leads to the wrong server. */
+/**
+ * Whether the connection is not to be used any more: an answer may be under way, it leads to the wrong server, or what was
+ * prepared there fits the table no more.
+ */
 function isOver(failure: Error): boolean {
-  if (failure instanceof Refusal) return failure.isEnding || failure.isReadOnly;
+  if (failure instanceof Refusal) return failure.isEnding || failure.isReadOnly || failure.isOfPlan;
   return failure instanceof ConnectionFailure || failure instanceof TokenizerError;
 }
 

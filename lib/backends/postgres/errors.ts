@@ -34,11 +34,14 @@ export class Refusal extends Error {
     return this.state === READ_ONLY;
   }
 
-  /** A statement that was prepared is not there, is there twice, or fits the table no more. Nothing was done. */
+  /** A statement that was prepared is not there, or is there twice: a pooler changes servers. Nothing was done. */
   get isOfPrepared(): boolean {
-    return (
-      this.state === "26000" || this.state === "42P05" || (this.state === "0A000" && /cached plan/.test(this.message))
-    );
+    return this.state === "26000" || this.state === "42P05";
+  }
+
+  /** What was prepared fits the table no more, and never will on this connection. Nothing was done. */
+  get isOfPlan(): boolean {
+    return this.state === "0A000" && /cached plan/.test(this.message);
   }
 
   /** It met another one at the same row, and was undone. */
