@@ -50,9 +50,8 @@ export const loginAt = ({ port }: { readonly port: number }) => ({ ...APP, port,
 /** Makes a table as `create-table` does, and grants what service needs. */
 export async function makeTable(server: PostgresServer, name = "tokenizer_records", session?: Session): Promise<void> {
   const table = tableOf(name);
-  for (const text of [...createStatements(table), ...grantStatements(table, APP.username)]) {
-    await server.sql(text, [], session);
-  }
+  const statements = [...createStatements(table), ...grantStatements(table, APP.username)];
+  await server.sql(statements.join(";\n"), [], session);
 }
 
 let versions = 0;

@@ -89,7 +89,7 @@ export class PostgresBackend implements Backend {
     for (let last = "", isMore = true; isMore; ) {
       const { rows } = await this.#run(this.#statements.page, [last, this.#context.now()]);
       isMore = false;
-      for (const [key, ...columns] of rows) {
+      for (const [, key, ...columns] of rows) {
         if (typeof key !== "string") continue;
         last = key;
         isMore = true;

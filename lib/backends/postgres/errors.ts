@@ -145,7 +145,7 @@ const UNUSABLE: Readonly<Record<string, Advice>> = {
   "22003": otherTable,
   "22021": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
   "22P05": () => "The database must have the encoding UTF8: make another one, and name it in tokenizer.database.",
-  "08P01": () => "If a pooler or a proxy stands before PostgreSQL, have it pass this on.",
+  "08P01": poolersWord,
 };
 
 /** What passes, with what it means. */
@@ -180,6 +180,12 @@ function checkLogin({ message }: Refusal, { isGiven }: Place): string {
     return "If it wants TLS, set tokenizer.options.ssl: true, or sslmode=require in tokenizer.url.";
   }
   return "Check tokenizer.username and tokenizer.password, or where they are from, and pg_hba.conf at the server.";
+}
+
+/** PgBouncer has one state for all. */
+function poolersWord(refusal: Refusal, place: Place): string {
+  if (/authentication|password/i.test(refusal.message)) return checkLogin(refusal, place);
+  return "If a pooler or a proxy stands before PostgreSQL, have it pass this on.";
 }
 
 function missingTable(_: Refusal, { table }: Place): string {

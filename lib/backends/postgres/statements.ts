@@ -74,9 +74,17 @@ export function statementsOf({ sql }: Table) {
     /** $1 key. Answers when it would have ended. */
     remove: prepared(`DELETE FROM ${sql} WHERE key = $1 RETURNING expires::text`),
 
-    /** $1 the last key of the page before, $2 the time. Expired records are answered without a value. */
-    page: prepared(`${HERE} SELECT key, version, expires::text, CASE WHEN expires > $2 THEN value END
-      FROM ${sql} WHERE key > $1 ORDER BY key LIMIT ${PAGE}`),
+    /**
+     * $1 the last key of the page before, $2 the time. At least one row: whether the server takes no writes, and a record, or
+     * nulls. Expired ones are answered without a value.
+     */
+    page: {
+      ...prepared(`${HERE} SELECT current_setting('transaction_read_only'), key, version, expires::text, value
+        FROM (VALUES (1)) AS one LEFT JOIN (
+          SELECT key, version, expires, CASE WHEN expires > $2 THEN value END AS value
+          FROM ${sql} WHERE key > $1 ORDER BY key LIMIT ${PAGE}) AS page ON true ORDER BY key`),
+      saysReadOnly: true,
+    },
 
     /** $1 the time. What another process is dropping is passed over. */
     prune: prepared(`DELETE FROM ${sql} WHERE expires <= $1 AND key = ANY (ARRAY(

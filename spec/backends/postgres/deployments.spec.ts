@@ -1,6 +1,6 @@
 /** Ways to a PostgreSQL: through PgBouncer, by TLS, by its socket, by IPv6, and to a replica that takes the primary's place. */
 import { networkInterfaces } from "node:os";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { beforeAll, describe, expect, test } from "@jest/globals";
 import type { PostgresBackendOptions } from "../../../lib/backends/postgres/backend.js";
 import { backendContract } from "../../../lib/testing/backend-contract.js";
 import { type Pgbouncer, startPgbouncer, withPgbouncer } from "../../support/pgbouncer.js";
@@ -88,16 +88,12 @@ withPgbouncer("PgBouncer", () => {
     expect(await backend.write("key", record("y"), "any")).toBe(true);
   });
 
-  test.each([
-    [
-      "a wrong password",
-      { password: "never to be told 2" },
-      /^PostgreSQL at \S+ refused: (SASL|password) authentication failed.* Check tokenizer\.username/,
-    ],
-    ["no such database", { database: "nowhere" }, /^PostgreSQL at \S+ refused: .*database "nowhere" does not exist/],
-  ])("%s, in its words", async (_name, part, message) => {
-    const error = await errorOf(makeBackend({ ...loginAt(pooler), ...part }).backend.open());
-    expect([error.code, error.message]).toEqual(["STORE_UNUSABLE", expect.stringMatching(message)]);
+  test("that knows another password says so in its own way", async () => {
+    const error = await errorOf(makeBackend({ ...loginAt(pooler), password: "never to be told 2" }).backend.open());
+    expect([error.code, error.message]).toEqual([
+      "STORE_UNUSABLE",
+      `PostgreSQL at 127.0.0.1:${pooler.port} refused: SASL authentication failed. Check tokenizer.username and tokenizer.password, or where they are from, and pg_hba.conf at the server.`,
+    ]);
   });
 });
 
