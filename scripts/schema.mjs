@@ -96,7 +96,7 @@ const SAID_BY_URL = [
   ["redis", "(^(?!unix:).*[^/]/|[?]db=)[0-9]+$", ["database"]],
   ["postgres", "://([^/?#]*@[^/?#@:]|(?![^/?#]*@)[^/?#:])|[?&]host=.", ["host"]],
   ["postgres", "://[^?]*:[0-9]+([/?]|$)(?!.*@)|[?&]port=.", ["port"]],
-  ["postgres", "://(?!:?@)[^?]+@|[?&](user|password)=.", ["username"]],
+  ["postgres", "://[^:@/?][^?]*@|[?&]user=.", ["username"]],
   ["postgres", "://[^:/?]*:[^?]+@|[?&]password=.", ["password", "password_file"]],
   ["postgres", "://[^/?]*/[^/?@]+([?]|$)|[?&]dbname=.", ["database"]],
 ];

@@ -61,6 +61,7 @@ const SYSTEMS = "system";
 /** A server that is written to: the backend uses no other. */
 const PRIMARY = ["any", "read-write", "primary"];
 
+const TWICE = "says twice whether TLS is used, and not the same; keep one";
 const A_STANDBY =
   "has target_session_attrs for a server that may be a standby: sessions are written, so name the primary, and take it away";
 
@@ -73,7 +74,7 @@ const REFUSED = new Map([
   ["options", AT_ROLE],
   ["lock_timeout", AT_ROLE],
   ["idle_in_transaction_session_timeout", AT_ROLE],
-  ["statement_timeout", "take it away: tokenizer.store_timeout ends what takes too long"],
+  ["statement_timeout", "take it away; tokenizer.store_timeout ends what takes too long"],
   ["sslpassword", "take it away, and name a key without a password in tokenizer.options.key"],
   ["hostaddr", "take it away, and put it in the host's place, the host's name into tokenizer.options.servername"],
 ]);
@@ -85,7 +86,7 @@ const REFUSED = new Map([
  */
 export function readParameters(query: string): Parameters | string {
   const server: { -readonly [Key in keyof Texts]: string } = {};
-  const files: { ca?: string; cert?: string; key?: string } = {};
+  const files: { -readonly [Key in "ca" | "cert" | "key"]?: string } = {};
   const modes: UrlOptions[] = [];
   for (const [name, value] of pairsOf(query)) {
     const [part, file, mode] = [SERVER.get(name), FILES.get(name), modeOf(name, value)];
@@ -95,9 +96,8 @@ export function readParameters(query: string): Parameters | string {
     if (file && !(name === "sslrootcert" && value === SYSTEMS)) files[file] = value;
     if (typeof mode === "object") modes.push(mode);
   }
-  const [first, other] = modes;
-  if (first && other && first.ssl !== other.ssl) return "says twice whether TLS is used, and not the same; keep one";
-  return { server, options: { ...files, ...first, ...other } };
+  if (new Set(modes.map(({ ssl }) => ssl)).size > 1) return TWICE;
+  return { server, options: { ...files, ...modes[0], ...modes.find(({ verify }) => verify === false) } };
 }
 
 /** Those that are not empty, which count as not there. */

@@ -1,4 +1,5 @@
 /** `url: postgres://user:password@host:port/database?sslmode=…`, as other clients take it. Nothing of it is ever shown: it holds a password. */
+import { isIP } from "node:net";
 import { readParameters, type Texts, type UrlOptions } from "./postgres-parameters.js";
 
 /** What a URL says. A key that is missing it leaves out. */
@@ -22,7 +23,7 @@ const PLACE = [
 const USUAL = new RegExp(`^(?:(?<login>[^/?#]*)@)?${PLACE}`, "is");
 /** A password may hold anything: what is before the last @ is the login. */
 const ANY_LOGIN = new RegExp(`^(?<login>.*)@${PLACE}`, "is");
-const HOST = /^(?:\/[^\0]*|[^\s/@,\0]+)$/;
+const HOST = /^(?:\/[^\0]*|[^\s/@,:\0]+)$/;
 const MOST_PORT = 65_535;
 
 const FORM = "must be postgres://user:password@host:port/database?sslmode=require, and nothing more";
@@ -70,7 +71,7 @@ function readGroups({ host = "", port = "", login, database = "", query = "" }: 
 
 function whyUnfit({ host = "localhost", port = "1", ...names }: Texts): string | undefined {
   if (Object.values(names).some((name) => name?.includes("\0"))) return "holds %00, which no name and no password has";
-  const fault = whyNoPlace(host) ?? (HOST.test(host) ? undefined : FORM);
+  const fault = whyNoPlace(host) ?? (HOST.test(host) || isIP(host) ? undefined : FORM);
   if (fault !== undefined) return fault;
   return /^\d+$/.test(port) && Number(port) >= 1 && Number(port) <= MOST_PORT
     ? undefined
@@ -97,7 +98,7 @@ function filled(texts: Texts): Texts {
 function whatElse(url: string): string {
   if (url.startsWith("$")) return "; variables are not filled in here: set TOKENIZER_URL";
   if (/^prisma/i.test(url)) return "; prisma:// leads to a service of Prisma's: take the database's own URL";
-  if (/^jdbc:/i.test(url)) return "; take jdbc: away, and write user and password before the host";
+  if (/^jdbc:/i.test(url)) return "; take jdbc: away";
   if (/^postgres(ql)?\+/i.test(url)) return "; take the + away, and what follows it up to ://";
   return /^\w+ *=/.test(url) ? "; write what stands here as postgres://user:password@host:port/database" : "";
 }

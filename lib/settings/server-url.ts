@@ -16,6 +16,8 @@ interface Said {
 }
 
 interface Kind {
+  /** What a password in it says, too. */
+  readonly withPassword: readonly string[];
   /** Why an option beside it that says otherwise is refused. */
   readonly contradiction: string;
   isOne(text: string): boolean;
@@ -24,6 +26,8 @@ interface Kind {
 }
 
 const REDIS: Kind = {
+  // One without a user is the default user's.
+  withPassword: ["username", "password_file"],
   contradiction: "contradicts url: there, rediss:// is TLS and redis:// is not; leave this out",
   isOne: isRedisUrl,
   read(text) {
@@ -35,6 +39,7 @@ const REDIS: Kind = {
 };
 
 const POSTGRES: Kind = {
+  withPassword: ["password_file"],
   contradiction: "contradicts url, which says it; leave this out, or change the url",
   isOne: isPostgresUrl,
   read(text) {
@@ -64,7 +69,7 @@ export function checkUrl(tokenizer: Section): readonly Finding[] {
     return [setting("url", said + elsewhere)];
   }
   return [
-    ...keysOf(said)
+    ...keysOf(said, kind)
       .filter((key) => tokenizer[key] !== undefined)
       .map((key) => setting(key, "stands beside url, which says it; keep one")),
     ...checkOptions(said, sectionOf(tokenizer.options), kind.contradiction),
@@ -82,10 +87,11 @@ export function fillInUrl(tokenizer: Section): Section {
 
 /** Without what the `url` says, too: one that a variable holds wins over the file. */
 export function withoutUrls(tokenizer: Section, url: string): Section {
-  const said = KINDS.get(kindOf(url))?.read(url);
-  if (said === undefined || typeof said === "string") return tokenizer;
+  const kind = KINDS.get(kindOf(url));
+  const said = kind?.read(url);
+  if (kind === undefined || said === undefined || typeof said === "string") return tokenizer;
   // The port of another host is nobody's.
-  const rest = without(tokenizer, [...keysOf(said), ...("host" in said.server ? ["port"] : [])]);
+  const rest = without(tokenizer, [...keysOf(said, kind), ...("host" in said.server ? ["port"] : [])]);
   return isSection(rest.options) ? { ...rest, options: without(rest.options, said.optionKeys) } : rest;
 }
 
@@ -93,10 +99,9 @@ function kindOf(url: string): unknown {
   return [...KINDS].find(([, { isOne }]) => isOne(url))?.[0];
 }
 
-/** The settings that a URL stands for. A password there is its user's. */
-function keysOf({ server }: Said): readonly string[] {
-  const keys = Object.keys(server).filter((key) => server[key] !== undefined);
-  return [...new Set([...keys, ...(keys.includes("password") ? ["username", "password_file"] : [])])];
+/** The settings that a URL stands for. */
+function keysOf({ server }: Said, { withPassword }: Kind): readonly string[] {
+  return [...new Set([...Object.keys(server), ...("password" in server ? withPassword : [])])];
 }
 
 function checkOptions(said: Said, options: Section, contradiction: string): readonly Finding[] {

@@ -58,6 +58,7 @@ test.each<[object, string]>([
     { tokenizer: { type: "memory" } },
     "tokenizer, given to tokenizer(), is no option, but a setting: put it into the first argument, tokenizer({ tokenizer: { … } }).",
   ],
+  [{ pool: {} }, "pool, given to tokenizer(), is no option; give { postgres: { pool } }."],
   [{ store: {} }, "store, given to tokenizer(), is no option; use tokenizer.type."],
   [{ resave: true }, "resave, given to tokenizer(), is no option; it is not needed: only changes are saved."],
   [{ log: () => {} }, "log, given to tokenizer(), must be an object with a method warn(message), as console is."],

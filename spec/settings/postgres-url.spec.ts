@@ -1,5 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { readPostgresUrl } from "../../lib/settings/postgres-url.js";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { GOOD_PASSWORD, loading, loadingText, paths, section, writeSettings } from "./loading.js";
 
@@ -74,6 +76,7 @@ describe("a url is what it says, and no more", () => {
     ["ssl=0", { ssl: false }],
     ["ssl=true&sslmode=verify-full", BY_TLS],
     ["ssl=true&sslmode=no-verify", { ssl: true, verify: false }],
+    ["ssl=1&ssl=1&sslmode=no-verify", { ssl: true, verify: false }],
     ["sslmode=no-verify&ssl=true", { ssl: true, verify: false }],
     ["sslmode=verify-full&sslrootcert=system", BY_TLS],
     ["sslmode=verify-full&sslrootcert=/etc/ca.pem", { ssl: true, ca: "/etc/ca.pem" }],
@@ -99,6 +102,40 @@ describe("a url is what it says, and no more", () => {
     const { settings, error } = postgres({ url: "postgres://h?sslmode=require", ...beside });
     expect(error).toBeUndefined();
     expect(settings?.tokenizer).toMatchObject({ host: "h", ...expected });
+  });
+});
+
+test("a user may stand beside a url with a password alone", () => {
+  const { settings, error } = postgres({ url: "postgres://:secret@h", username: "ada" });
+  expect(error).toBeUndefined();
+  expect(settings?.tokenizer).toMatchObject({ username: "ada", password: "secret" });
+});
+
+describe("whatever a login is made of", () => {
+  const any = fc.string({ minLength: 1, maxLength: 8 }).filter((text) => !text.includes("\0"));
+  const rough = fc.string({ unit: fc.constantFrom(..."ab1@:/?#[]&= ,"), minLength: 1, maxLength: 12 });
+
+  test("it is taken, if it is written in codes", () => {
+    fc.assert(
+      fc.property(any, any, any, (username, password, database) => {
+        const [user, secret, name] = [username, password, database].map(encodeURIComponent);
+        expect(readPostgresUrl(`postgres://${user}:${secret}@h:1/${name}`)).toEqual({
+          ...{ host: "h", port: 1, username, password, database, options: {} },
+        });
+      }),
+    );
+  });
+
+  test("a password as it was generated is taken or refused, and never taken for something else", () => {
+    fc.assert(
+      fc.property(rough, (password) => {
+        const said = readPostgresUrl(`postgres://ada:${password}@h/x`);
+        if (typeof said !== "string") {
+          expect(said).toEqual({ host: "h", username: "ada", password, database: "x", options: {} });
+        }
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
@@ -228,10 +265,7 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
       `prisma+postgres://accelerate.prisma-data.net/?api_key=${PASSWORD}`,
       `${scheme}; prisma:// leads to a service of Prisma's: take the database's own URL`,
     ],
-    [
-      `jdbc:postgresql://h/x?password=${PASSWORD}`,
-      `${scheme}; take jdbc: away, and write user and password before the host`,
-    ],
+    [`jdbc:postgresql://h/x?password=${PASSWORD}`, `${scheme}; take jdbc: away`],
     [`postgresql+psycopg://u:${PASSWORD}@h/x`, `${scheme}; take the + away, and what follows it up to ://`],
     [
       `host=h dbname=x password=${PASSWORD}`,
@@ -244,6 +278,8 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
     [`postgres://ada:${PASSWORD}@h:port`, form],
     [`postgres://ada:${PASSWORD}@h/1/2`, form],
     [`postgres://ada:${PASSWORD}@h h`, form],
+    [`postgres://ada%3A${PASSWORD}%3A12/x`, form],
+    [`postgres:///x?host=${PASSWORD}:12`, form],
     [`postgres://ada:${PASSWORD}@h%20h`, form],
     [`postgres://ada:${PASSWORD}@h#${PASSWORD}`, form],
     [`postgres://ada:${PASSWORD}@h/x?sslmode`, form],
@@ -273,6 +309,10 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
     ],
     [`postgres://h/x?ssl=${PASSWORD}`, "has an ssl that is neither true nor false: write sslmode=require"],
     [
+      `postgres://h/x?sslmode=disable&ssl=false&sslmode=require&password=${PASSWORD}`,
+      "says twice whether TLS is used, and not the same; keep one",
+    ],
+    [
       `postgres://h/x?ssl=false&sslmode=require&password=${PASSWORD}`,
       "says twice whether TLS is used, and not the same; keep one",
     ],
@@ -281,7 +321,7 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
     [`postgres://ada:${PASSWORD}@h/x?options=endpoint%3D${PASSWORD}`, `has options: ${atRole}`],
     [
       `postgres://ada:${PASSWORD}@h/x?statement_timeout=5`,
-      "has statement_timeout: take it away: tokenizer.store_timeout ends what takes too long",
+      "has statement_timeout: take it away; tokenizer.store_timeout ends what takes too long",
     ],
     [
       `postgres://ada:${PASSWORD}@h/x?target_session_attrs=standby`,
