@@ -7,6 +7,7 @@ import { addressOf, nameOf as nameOfPostgres } from "../backends/postgres/addres
 import { nameOf } from "../backends/redis/address.js";
 import { TokenizerError } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
+import { withPostgresDefaults } from "../settings/postgres-defaults.js";
 import { withRedisDefaults } from "../settings/redis-defaults.js";
 import type { RedisOptions, TokenizerSettings } from "../settings/settings.js";
 
@@ -59,9 +60,9 @@ function postgresPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): str
 }
 
 /** Or why that is not known: the environment says what cannot be used. */
-export function postgresAddress({ host, port, username, database }: TokenizerSettings, env: NodeJS.ProcessEnv) {
+export function postgresAddress(settings: TokenizerSettings, env: NodeJS.ProcessEnv) {
   try {
-    return addressOf({ host, port, username, ...(typeof database === "string" ? { database } : {}) }, env);
+    return addressOf(withPostgresDefaults(settings), env);
   } catch (error) {
     if (error instanceof TokenizerError) return error;
     throw error;

@@ -1,6 +1,6 @@
 /** The schemas of the sections below `tokenizer`. */
 import { type Complete, minutes, type SettingSchema, secret, secrets, text } from "./schema-words.js";
-import type { CookieSettings, PostgresOptions, RedisOptions, RememberSettings } from "./settings.js";
+import type { CookieSettings, PostgresOptions, RedisOptions, RememberSettings, TlsOptions } from "./settings.js";
 
 /** The keys of `cookie`. */
 export const cookie: Complete<CookieSettings> = {
@@ -72,8 +72,7 @@ export const remember: Complete<RememberSettings> = {
   },
 };
 
-/** The keys of `options` with `type: postgres`. */
-const postgresOptions: Complete<PostgresOptions> = {
+const tlsOptions: Complete<TlsOptions> = {
   ssl: { description: "Whether to connect by TLS", type: "boolean" },
   ca: { description: "The certificate authority to trust, in PEM. Without it: the system's", ...text },
   cert: { description: "The client's certificate, in PEM. Goes with key", ...text },
@@ -82,9 +81,15 @@ const postgresOptions: Complete<PostgresOptions> = {
   servername: { description: "A name in the server's certificate, where that is not the host's", ...text },
 };
 
+/** The keys of `options` with `type: postgres`. */
+const postgresOptions: Complete<PostgresOptions> = {
+  ...tlsOptions,
+  ssl: { description: "Whether to connect by TLS. Without it: as PGSSLMODE says, else no", type: "boolean" },
+};
+
 /** The keys of `options` with `type: redis`, which has all that there are. */
 export const redisOptions: Complete<RedisOptions> = {
-  ...postgresOptions,
+  ...tlsOptions,
   sentinel: { description: "The master's name, when nodes are Sentinels", ...text },
   cluster: { description: "Whether nodes are a Redis Cluster", type: "boolean" },
   nodes: {

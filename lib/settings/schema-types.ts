@@ -1,4 +1,5 @@
 /** The schemas of what is not the same with each `type`. */
+import { postgresDefaults } from "./postgres-defaults.js";
 import { redisDefaults } from "./redis-defaults.js";
 import { tokenizer } from "./schema-keys.js";
 import { optionsOfPostgres, optionsOfRedis } from "./schema-sections.js";
@@ -83,7 +84,7 @@ const postgres = {
       "no quotes, and capitals count",
     type: "string",
     pattern: "^([A-Za-z0-9_$-]{1,63}[.])?[A-Za-z0-9_$-]{1,55}$",
-    default: "tokenizer_records",
+    default: postgresDefaults.table,
     examples: ["auth.tokenizer_records"],
   },
 } satisfies Keys;

@@ -257,6 +257,8 @@ describe("the … of the documentation is refused as a secret, in production and
     ["safe_password[1]", { safe_password: [GOOD_PASSWORD, "…"] }],
     ["cookie.secret", { safe_password: GOOD_PASSWORD, cookie: { secret: "…" } }],
     ["password", { safe_password: GOOD_PASSWORD, type: "redis", password: "…" }],
+    ["password", { safe_password: GOOD_PASSWORD, type: "postgres", password: "…" }],
+    ["password", { safe_password: GOOD_PASSWORD, type: "postgres", url: "postgres://ada:…@h" }],
     [
       "aws_secret_key",
       { safe_password: GOOD_PASSWORD, type: "dynamodb", table: "t", aws_access_key: "id", aws_secret_key: "…" },
@@ -316,7 +318,17 @@ describe("a variable that nobody filled in is refused as a secret: it may be pub
     }
   });
 
+  test("also as PostgreSQL's password, and in its url, where a sample is common", () => {
+    for (const password of ["$" + "{PGPASSWORD}", "[YOUR-PASSWORD]", "<password>"]) {
+      for (const beside of [{ password }, { url: `postgres://ada:${password}@localhost` }]) {
+        const { error } = loading({ tokenizer: { type: "postgres", safe_password: GOOD_PASSWORD, ...beside } });
+        expect(error?.faults).toEqual([{ path: "tokenizer.password", message: foreign }]);
+      }
+    }
+  });
+
   test.each([
+    "[my own long PASSWORD] 12",
     "$ecretPassword1234",
     "a$" + "{b}correct-horse",
     "$" + "{b}correct-horse-battery",
