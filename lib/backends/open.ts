@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { givenAmiss } from "../errors.js";
 import type { LoadedSettings } from "../settings/load.js";
+import { withPostgresDefaults } from "../settings/postgres-defaults.js";
 import { withRedisDefaults } from "../settings/redis-defaults.js";
 import type { TokenizerSettings } from "../settings/settings.js";
 import type { Backend, BackendContext } from "./backend.js";
@@ -68,7 +69,7 @@ export function makeBackend(
     case "redis":
       return new RedisBackend({ ...withRedisDefaults(section), ...inCode?.redis }, context);
     case "postgres":
-      return new PostgresBackend({ ...withNames(section), ...inCode?.postgres }, context);
+      return new PostgresBackend({ ...withPostgresDefaults(section), ...inCode?.postgres }, context);
     case "dynamodb":
       return new DynamodbBackend({ ...section, ...inCode?.dynamodb, table: section.table ?? "" }, context);
     case "module":
@@ -111,11 +112,6 @@ function refuseClientOfOther(type: TokenizerSettings["type"], inCode: BackendsIn
     `${name}.${what}`,
     `is for type: ${name}, and tokenizer.type is ${type}; set the type, or leave out the ${what}`,
   );
-}
-
-/** With `type: postgres`: what the schema has made sure of. */
-function withNames({ database, table = "", ...section }: TokenizerSettings) {
-  return { ...section, table, ...(database === undefined ? {} : { database: String(database) }) };
 }
 
 /** With `type: module`: where the module is. */

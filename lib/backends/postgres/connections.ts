@@ -1,6 +1,5 @@
 /** Statements over a pool of the package pg: each over by its deadline, and tried again where that is safe. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { within } from "../../deadline.js";
+import { Deadline } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import { allBusy, ConnectionFailure, failureOf, type Place, READ_ONLY, Refusal, timedOut } from "./errors.js";
 import type { Statement } from "./statements.js";
@@ -47,6 +46,14 @@ export interface Question {
   readonly isRepeatable?: boolean | undefined;
 }
 
+/** How far a question has got. */
+interface Way {
+  /** Whether it waits for a connection. */
+  isConnecting: boolean;
+  /** Whether nobody waits for its answer any more. */
+  isLate: boolean;
+}
+
 /** Of what may be over the next moment. */
 const TRIES = 3;
 /** The longest pause before another try, in milliseconds; it is a random part of that. */
@@ -83,15 +90,15 @@ export class Connections {
    *
    * @throws Refusal, ConnectionFailure; TokenizerError `STORE_TIMEOUT`
    */
-  async ask(question: Question): Promise<Result> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#askOnce(question);
-      } catch (error) {
-        if (performance.now() > question.giveUpAt || !this.#mayTryAgain(error as Error, tries, question)) throw error;
-        if (error instanceof Refusal && (error.isUndone || error.isFull)) await sleep(Math.random() * PAUSE);
-      }
-    }
+  ask(question: Question): Promise<Result> {
+    const way: Way = { isConnecting: false, isLate: false };
+    const late = () => {
+      way.isLate = true;
+      if (way.isConnecting) this.#overdue++;
+      return way.isConnecting && this.#pool.waitingCount ? this.#allBusy() : timedOut(this.#place, this.#timeout);
+    };
+    const milliseconds = question.giveUpAt - performance.now();
+    return Deadline.during(milliseconds, (deadline) => this.#askAgain(question, deadline, way), late);
   }
 
   /** Ends what is under way, and takes away what was attached to the pool. */
@@ -113,14 +120,25 @@ export class Connections {
     return tries < TRIES && (isUndone || (error.isEnding && isRepeatable));
   }
 
-  async #askOnce({ statement, values, giveUpAt }: Question): Promise<Result> {
-    const client = await this.#usable(giveUpAt);
+  async #askAgain(question: Question, deadline: Deadline, way: Way): Promise<Result> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#askOnce(question, deadline, way);
+      } catch (error) {
+        if (way.isLate || !this.#mayTryAgain(error as Error, tries, question)) throw error;
+        if (error instanceof Refusal && (error.isUndone || error.isFull)) await deadline.pause(PAUSE);
+      }
+    }
+  }
+
+  async #askOnce({ statement, values }: Question, deadline: Deadline, way: Way): Promise<Result> {
+    const client = await this.#usable(deadline, way);
     let fault: Error | undefined;
     this.#busy.add(client);
     try {
       const { text, name } = statement;
       const query = { text, ...(this.#prepares && name !== undefined ? { name } : {}), values, ...AS_TEXT };
-      const result = await within(giveUpAt, client.query(query), () => timedOut(this.#place, this.#timeout));
+      const result = await deadline.race(client.query(query));
       // A replica answers, and may not have heard yet that a session was ended.
       if (statement.saysReadOnly && result.rows[0]?.[0] === "on") throw new Refusal(READ_ONLY, "it takes no writes");
       return result;
@@ -137,9 +155,9 @@ export class Connections {
   }
 
   /** A connection that is not known to lead to the wrong server, and is in nobody's transaction. */
-  async #usable(giveUpAt: number): Promise<Client> {
+  async #usable(deadline: Deadline, way: Way): Promise<Client> {
     for (;;) {
-      const client = await this.#checkOut(giveUpAt);
+      const client = await this.#checkOut(deadline, way);
       const isStale = (this.#births.get(client) ?? 0) < this.#freshSince;
       // Somebody has begun one and forgotten it. What we save in there, a rollback takes back.
       if (!isStale && !/[TE]/.test(client.getTransactionStatus?.() ?? "")) return client;
@@ -147,35 +165,33 @@ export class Connections {
     }
   }
 
-  async #checkOut(giveUpAt: number): Promise<Client> {
-    const { totalCount } = this.#pool;
-    // It may have grown since, or have ended some a moment ago.
-    const busy = () => allBusy(this.#place, Math.max(totalCount, this.#pool.totalCount));
-    if (this.#overdue >= MOST_OVERDUE) throw busy();
-    let isLate = false;
+  async #checkOut(deadline: Deadline, way: Way): Promise<Client> {
+    if (this.#overdue >= MOST_OVERDUE) throw this.#allBusy();
+    way.isConnecting = true;
     const connecting = new Promise<Client>((resolve, reject) => {
       // By callback: of a promise we would hear a moment later, and an error in that moment ends the process.
       this.#pool.connect((error, client) => {
+        way.isConnecting = false;
         client?.on("error", ignore);
-        if (isLate) this.#overdue--;
-        if (isLate && client) giveBack(client);
+        if (way.isLate) this.#overdue--;
+        if (way.isLate && client) giveBack(client);
         if (client) resolve(client);
         else reject(error);
       });
     });
     try {
-      return await within(giveUpAt, connecting, () => {
-        isLate = true;
-        this.#overdue++;
-        return this.#pool.waitingCount ? busy() : timedOut(this.#place, this.#timeout);
-      });
+      return await deadline.race(connecting);
     } catch (error) {
       const { message, cause } = error as Error;
-      if (OF_QUEUE.test(message)) throw busy();
+      if (OF_QUEUE.test(message)) throw this.#allBusy();
       if (!AT_CONNECT.test(message)) throw failureOf(error, false);
       // What it waited for may have its own error.
       throw cause instanceof TokenizerError ? cause : failureOf(new Error("no connection was made in time"), false);
     }
+  }
+
+  #allBusy(): TokenizerError {
+    return allBusy(this.#place, this.#pool.totalCount);
   }
 
   readonly #noteBirth = (client: Client): void => {
