@@ -328,6 +328,8 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
       "has target_session_attrs for a server that may be a standby: sessions are written, so name the primary, and take it away",
     ],
     [`postgres://ada:${PASSWORD}@h/x?sslaccept=strict`, "has sslaccept, which is not known here: take it away"],
+    // The rest of a password, perhaps.
+    [`postgres://ada:1?canary=1@h/x`, unknown],
     [`postgres://ada:1?${PASSWORD}=1@h/x`, unknown],
     [`postgres://h/x?canary-7391=1`, unknown],
   ])("%s", (url, message) => {
