@@ -41,6 +41,13 @@ export function place(versions) {
   return `${new Date().toISOString().slice(0, 10)}, ${model}, ${versions.join(", ")}.`;
 }
 
+/** What the sessions were kept in, as `place` takes it. */
+export function enginesOf({ redis, postgres }) {
+  return Object.entries({ Redis: redis, PostgreSQL: postgres }).map(
+    ([name, it]) => `${name} ${it?.version ?? "left out"}`,
+  );
+}
+
 /** A peer, with the version that is installed here. */
 export function versioned(name) {
   const file = new URL(`node_modules/${name}/package.json`, import.meta.url);

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { ask, drive, inTurn, makeSessions, mixed } from "./drive.mjs";
+import { statementsOf } from "./postgres.mjs";
 import { isCompared } from "./rows.mjs";
 import { makeFolder, run } from "./stand.mjs";
 
@@ -35,8 +36,9 @@ export async function measure({ row, url, cookies }, { path, app }, seconds) {
 }
 
 /** Since the start. */
-async function costs({ commands }, url) {
+async function costs({ commands, database }, url) {
   const own = JSON.parse((await ask(`${url}/cost`)).text);
+  if (database) return { ...own, calls: await statementsOf(database) };
   if (!commands) return own;
   const stats = execFileSync("redis-cli", ["-p", process.env.REDIS_PORT, "info", "commandstats"]).toString();
   const counts = [...stats.matchAll(/cmdstat_(\w+):calls=(\d+)/g)].filter(([, name]) => commands.includes(name));

@@ -17,7 +17,7 @@ const contenders = wanted.filter(({ engine }) => !engine || engines[engine]);
 const results = [];
 for (const contender of contenders) results.push({ contender, ...(await measured(contender)) });
 const isWhole = contenders.length === all.length;
-console.log(report({ results, isWhole, node: versionOf(binary), redis: engines.redis?.version }));
+console.log(report({ results, isWhole, node: versionOf(binary), engines }));
 process.exit();
 
 /** In a process of its own, on a Redis of its own: the last measure leaves one that refuses writes. */

@@ -1,7 +1,7 @@
 // What was measured, as a table in bench/RESULTS.md and as a picture.
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { median, place, quartiles, table, told } from "./figures.mjs";
+import { enginesOf, median, place, quartiles, table, told } from "./figures.mjs";
 import { NODE } from "./ready.mjs";
 
 /** Writes both when the whole benchmark ran; answers the table. */
@@ -14,7 +14,7 @@ export function report(run) {
   return text;
 }
 
-function tables({ results, counts, rounds, seconds, isPinned, versions, redis }) {
+function tables({ results, counts, rounds, seconds, isPinned, versions, engines }) {
   const { [NODE]: usual, ...others } = versions;
   const nodes = Object.entries(others).map(([name, version]) => `${version} where it says Node ${name}`);
   if (usual) nodes.unshift(`Node ${usual}`);
@@ -22,7 +22,7 @@ function tables({ results, counts, rounds, seconds, isPinned, versions, redis })
     "# Results",
     "",
     "Made by `npm run bench`; not to be edited. Requests go over HTTP by 20 connections to an Express 5 application whose",
-    `server has ${isPinned ? "one core for itself; the driver, Redis and Amazon's DynamoDB emulator share another one" : "no core of its own"}.`,
+    `server has ${isPinned ? "one core for itself; the driver, Redis, PostgreSQL and Amazon's DynamoDB emulator share another one" : "no core of its own"}.`,
     `Each row was measured ${rounds} times for ${seconds} s, in turns with all others, after a round that is not counted. A ratio is the`,
     "median of the ratios within each round, with the quartiles; the other figures are medians.",
     "",
@@ -31,7 +31,7 @@ function tables({ results, counts, rounds, seconds, isPinned, versions, redis })
     "- _A plain application_ has Express as it comes (`ETag`, `X-Powered-By`, no `NODE_ENV`), answers with JSON made from the",
     "  session, and gets requests of one session that meet. In the others each connection has sessions of its own.",
     "",
-    place([...nodes, `Redis ${redis ?? "left out"}`]),
+    place([...nodes, ...enginesOf(engines)]),
     "",
   ];
   for (const count of counts) {

@@ -2,6 +2,8 @@
 
 const TABLE = "sessions";
 const PEERS_TABLE = "connect-dynamodb";
+/** Of PostgreSQL, what each row has for itself. */
+export const DATABASES = { ours: "ours", peer: "connect_pg_simple" };
 const SECRET = "a secret that signs the cookies of every row";
 const COOKIE = { name: "token", options: { secret: SECRET, resave: false, saveUninitialized: false } };
 const MINUTE = 60_000;
@@ -113,6 +115,31 @@ export const rows = [
     commands: ["get", "evalsha", "eval"],
     isOurs: true,
     make: (place) => ours({ type: "redis", host: "127.0.0.1", port: Number(process.env.REDIS_PORT) }, place),
+  },
+  {
+    name: "connect-pg-simple",
+    package: "connect-pg-simple",
+    engine: "postgres",
+    database: DATABASES.peer,
+    table: "session",
+    async make() {
+      const [{ default: session }, { default: pgSimple }, { default: pg }] = [
+        await import("express-session"),
+        await import("connect-pg-simple"),
+        await import("pg"),
+      ];
+      const pool = new pg.Pool({ database: DATABASES.peer });
+      return withStore(new (pgSimple(session))({ pool, createTableIfMissing: true }));
+    },
+  },
+  {
+    name: "ours, postgres",
+    base: "connect-pg-simple",
+    engine: "postgres",
+    database: DATABASES.ours,
+    table: "tokenizer_records",
+    isOurs: true,
+    make: (place) => ours({ type: "postgres", database: DATABASES.ours }, place),
   },
   {
     name: "connect-dynamodb",

@@ -1,4 +1,4 @@
-// npm run bench: every row's server on one core; the driver, Redis and the DynamoDB emulator on the other; rounds interleaved.
+// npm run bench: every row's server on one core; the driver and the engines on the other; rounds interleaved.
 // npm run bench -- --only redis,MemoryStore --rounds 3 --seconds 1 --sessions 200 measures less, and writes no results.
 // npm run bench -- --quick is for work on lib: ours and their peers alone, few sessions, short rounds.
 // npm run bench -- --quick --only redis --against ../other has another checkout's build in place of the peers.
@@ -51,7 +51,7 @@ for (const count of counts) {
   for (const app of new Set(cases.map((one) => one.app))) await measureApp(app, count);
 }
 const versions = Object.fromEntries(Object.entries(binaries).map(([name, binary]) => [name, versionOf(binary)]));
-console.log(report({ results, counts, rounds, seconds, isPinned, versions, redis: engines.redis?.version, isWhole }));
+console.log(report({ results, counts, rounds, seconds, isPinned, versions, engines, isWhole }));
 process.exit();
 
 /** What is named, with the peers that it is compared to. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ensureEmulator, freePort, javaRelease, OLDEST_JAVA, startEmulator } from "../scripts/dynamodb-local.mjs";
+import { startPostgres } from "./postgres.mjs";
 import { makeTables } from "./rows.mjs";
 
 const root = mkdtempSync(join(tmpdir(), "bench-"));
@@ -73,7 +74,7 @@ export async function startDynamodb() {
 
 /** Those of these that the rows need, by their names. */
 export async function startEngines(rows) {
-  const starts = { redis: startRedis, dynamodb: startDynamodb };
+  const starts = { redis: startRedis, postgres: startPostgres, dynamodb: startDynamodb };
   const engines = {};
   for (const [name, start] of Object.entries(starts)) {
     if (rows.some(({ engine }) => engine === name)) engines[name] = await start();

@@ -1,8 +1,15 @@
 // Whose promises are measured.
 import { rows } from "../rows.mjs";
 
-const ROWS = ["MemoryStore", "memorystore", "session-file-store", "connect-redis", "connect-dynamodb"];
-const OURS = ["ours, local", "ours, redis", "ours, dynamodb"];
+const ROWS = [
+  "MemoryStore",
+  "memorystore",
+  "session-file-store",
+  "connect-redis",
+  "connect-dynamodb",
+  "connect-pg-simple",
+];
+const OURS = ["ours, local", "ours, redis", "ours, postgres", "ours, dynamodb"];
 
 function ofRow(name) {
   const { engine, package: peer, isOurs } = rows.find((row) => row.name === name);
@@ -14,12 +21,6 @@ function ofRow(name) {
 export const contenders = [
   ...OURS.map(ofRow),
   ...ROWS.map(ofRow),
-  {
-    name: "connect-pg-simple",
-    package: "connect-pg-simple",
-    with: ["@electric-sql/pglite"],
-    start: async (place) => (await import("./on-express-session.mjs")).startPgSimple(place),
-  },
   {
     name: "better-auth",
     package: "better-auth",

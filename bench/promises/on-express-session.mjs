@@ -1,6 +1,6 @@
 // Ours, and the stores that take the place of express-session's.
 import { join } from "node:path";
-import { dynamodbClient, rows, withStore } from "../rows.mjs";
+import { dynamodbClient, rows } from "../rows.mjs";
 import { serveExpress } from "./app.mjs";
 import { TEXT } from "./measures.mjs";
 import * as places from "./places.mjs";
@@ -35,6 +35,7 @@ const ours = (sessions) => ({
 /** Where the row of rows.mjs keeps its sessions; made before it, since that asks the environment where DynamoDB is. */
 async function placeOf(row, folder, storeOf) {
   if (row.engine === "redis") return places.redis(process.env.REDIS_PORT);
+  if (row.engine === "postgres") return places.postgres(row);
   if (row.engine === "dynamodb") {
     const place = await places.dynamodb(process.env.DYNAMODB, await dynamodbClient());
     process.env.DYNAMODB = place.url;
@@ -55,14 +56,4 @@ export async function startRow(name, { gates, folder }) {
   };
   const url = await serveExpress(gates, row.isOurs ? ours(middleware) : plain, middleware, seeStore);
   return { url, gates, place: place ?? (await places.sqlite(join(folder, "sessions.db"))) };
-}
-
-export async function startPgSimple({ gates }) {
-  const [{ default: session }, { default: pgSimple }] = [
-    await import("express-session"),
-    await import("connect-pg-simple"),
-  ];
-  const place = await places.postgres();
-  const store = new (pgSimple(session))({ pool: place.pool, createTableIfMissing: true });
-  return { url: await serveExpress(gates, plain, await withStore(store)), gates, place };
 }

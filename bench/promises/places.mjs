@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { asAdmin } from "../postgres.mjs";
 
 /**
  * Each place has
@@ -101,22 +102,13 @@ export async function dynamodb(target, client) {
   };
 }
 
-/** PostgreSQL in this process, and the `pool` that applications give to connect-pg-simple. */
-export async function postgres() {
-  const { PGlite } = await import("@electric-sql/pglite");
-  const database = await PGlite.create();
-  let writes = 0;
+/** By the versions of its rows, of which each write makes one. Refuses as if somebody had taken the rights away. */
+export function postgres({ database, table }) {
+  const rows = (columns) => asAdmin(database, [`SELECT ${columns} FROM ${table}`]);
   return {
-    pool: {
-      query(statement, values) {
-        if (/^(INSERT|UPDATE|DELETE)/.test(statement)) writes++;
-        // Definitions of tables are several statements, which only exec takes.
-        return values.length ? database.query(statement, values) : database.exec(statement);
-      },
-    },
-    mark: () => String(writes),
-    text: async () => asText((await database.query("SELECT * FROM session")).rows),
-    refuse: () => database.exec("SET default_transaction_read_only = on"),
+    mark: async () => JSON.stringify(await rows("ctid, xmin")),
+    text: async () => asText(await rows("*")),
+    refuse: () => asAdmin(database, [`REVOKE INSERT, UPDATE, DELETE ON ${table} FROM bench`]),
   };
 }
 

@@ -1,10 +1,10 @@
 // What was measured, as a table: PROMISES.md, which docs/comparison.md and the specs take their word from.
 import { writeFileSync } from "node:fs";
-import { place, table, versioned } from "../figures.mjs";
+import { enginesOf, place, table, versioned } from "../figures.mjs";
 import { BUSY_HOURS, LOGOUTS, PARALLEL, SIGN_INS, UNCHANGED } from "./measures.mjs";
 
 /** Writes the file when all were measured; answers the table. */
-export function report({ results, isWhole, node, redis }) {
+export function report({ results, isWhole, node, engines }) {
   const text = [
     "# Promises",
     "",
@@ -13,7 +13,7 @@ export function report({ results, isWhole, node, redis }) {
     "",
     ...legend(),
     "",
-    place([`Node ${node}`, `Redis ${redis ?? "left out"}`]),
+    place([`Node ${node}`, ...enginesOf(engines)]),
     `Beside those of the table: ${companions(results).join(", ")}.`,
     "",
     ...table(
