@@ -129,7 +129,7 @@ export function tokenizer(source?: string | SettingsInput, options: TokenizerOpt
   return makeTokenizer(settings, { now: nowOf(clock), warn, inCode: options, cookie: options.cookie }).sessions;
 }
 
-const OPTIONS = ["log", "clock", "cookie", "redis", "dynamodb"] satisfies (keyof TokenizerOptions)[];
+const OPTIONS = ["log", "clock", "cookie", "redis", "postgres", "dynamodb"] satisfies (keyof TokenizerOptions)[];
 
 /** Fake timers put another `Date` in the global place, so that is where it is looked up, at each call. */
 function nowOf(clock: TokenizerOptions["clock"]): () => number {
