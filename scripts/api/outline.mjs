@@ -68,12 +68,15 @@ export const OUTLINE = [
   },
   {
     title: "A client or a login of your own",
-    text: "For [Redis](redis.md) and [DynamoDB](dynamodb.md).",
+    text: "For [Redis](redis.md), [PostgreSQL](postgres.md) and [DynamoDB](dynamodb.md).",
     names: [
       { name: "BackendsInCode" },
       { name: "RedisInCode" },
       { name: "RedisCredentials" },
       { name: "RedisClient" },
+      { name: "PostgresInCode" },
+      { name: "PostgresCredentials" },
+      { name: "PostgresPool" },
       { name: "DynamodbInCode" },
       { name: "DynamodbClient" },
     ],
