@@ -126,7 +126,7 @@ const OPTIONAL: Record<string, { loadedBy: string; types: RegExp }> = {
   pg: { loadedBy: "backends/postgres/own-pool.ts", types: /^backends\/postgres\// },
   "@aws-sdk/client-dynamodb": {
     loadedBy: "backends/dynamodb/sdk.ts",
-    types: /^(backends\/dynamodb\/|cli\/create-table)/,
+    types: /^(backends\/dynamodb\/|cli\/create-dynamodb-table)/,
   },
   libsql: { loadedBy: "backends/local/sqlite.ts", types: /^backends\/local\/sqlite/ },
 };

@@ -4,6 +4,7 @@ import { type Trial, trialOf } from "../backends/local/trial.js";
 import { reasonOf } from "../backends/module/factory.js";
 import { makeBackend } from "../backends/open.js";
 import type { LoadedSettings } from "../settings/load.js";
+import { withPostgresDefaults } from "../settings/postgres-defaults.js";
 import {
   type Command,
   type Io,
@@ -15,6 +16,7 @@ import {
   withTable,
 } from "./command.js";
 import { isFine, measure, ROUNDS, summaryOf, type Timing } from "./measure.js";
+import { accessWeaknesses } from "./postgres-table.js";
 import { type Row, settingsInForce } from "./settings-in-force.js";
 import { columns, counted, wrapped } from "./text.js";
 import { ttlWeakness } from "./ttl.js";
@@ -58,6 +60,9 @@ The exit code is 0 when all of that works, even with warnings.`,
     if (settings.tokenizer.type === "dynamodb" && timings.every(isFine)) {
       const weakness = await ttlWeakness(withTable(settings.tokenizer), timeout);
       if (weakness !== undefined) note(weakness);
+    }
+    if (settings.tokenizer.type === "postgres" && timings.every(isFine)) {
+      weighty.push(...(await accessWeaknesses(withPostgresDefaults(settings.tokenizer), io, timeout)));
     }
     const warnings = [...weighty, ...notes];
     if (values.json) printJson(rows, timings, warnings, io);

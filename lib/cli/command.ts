@@ -140,7 +140,12 @@ export function dynamodbSettings(values: Values, io: Io): DynamodbOptions {
 export function withTable(section: TokenizerSettings): DynamodbOptions {
   const { type, table } = section;
   if (type === "dynamodb" && table !== undefined) return { ...section, table };
-  throw wrongType(`found ${type}; this command is for the table of type: dynamodb`);
+  throw notForType(type, "dynamodb");
+}
+
+/** @param types those that the command is for */
+export function notForType(type: string, types: string): TokenizerError {
+  return wrongType(`found ${type}; this command is for the table of type: ${types}`);
 }
 
 const IN_MEMORY =

@@ -5,6 +5,7 @@ import { didYouMean } from "../settings/nearest.js";
 import { check } from "./check.js";
 import { type Command, type Io, USUAL_WIDTH, UsageError, type Values } from "./command.js";
 import { createTable } from "./create-table.js";
+import { grants } from "./grants.js";
 import { iamPolicy } from "./iam-policy.js";
 import { newPassword } from "./new-password.js";
 import { prune } from "./prune.js";
@@ -12,7 +13,7 @@ import { revoke } from "./revoke.js";
 import { sessions } from "./sessions.js";
 import { wrapped } from "./text.js";
 
-const COMMANDS: readonly Command[] = [check, newPassword, sessions, revoke, prune, createTable, iamPolicy];
+const COMMANDS: readonly Command[] = [check, newPassword, sessions, revoke, prune, createTable, grants, iamPolicy];
 
 const PROGRAM = "npx express-tokenizer";
 /** The widest name of an option with its value, and two spaces. */

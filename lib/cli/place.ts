@@ -56,7 +56,16 @@ function redisPlace(settings: TokenizerSettings): string {
 function postgresPlace(settings: TokenizerSettings, env: NodeJS.ProcessEnv): string {
   const place = postgresAddress(settings, env);
   if (place instanceof TokenizerError) return `PostgreSQL, but ${place.message.replace(/[.]$/, "")}`;
-  return `PostgreSQL at ${nameOfPostgres(place)}, database ${place.database}, table ${settings.table}`;
+  const { host, port, database } = settings;
+  const at = whose(env, { PGHOST: host, PGPORT: port });
+  const of = whose(env, { PGDATABASE: database });
+  return `PostgreSQL at ${nameOfPostgres(place)}${at}, database ${place.database}${of}, table ${settings.table}`;
+}
+
+/** The variables that say it, as the settings beside them do not. */
+function whose(env: NodeJS.ProcessEnv, settings: Record<string, unknown>): string {
+  const names = Object.keys(settings).filter((name) => settings[name] === undefined && env[name]);
+  return names.length === 0 ? "" : ` (${names.join(", ")})`;
 }
 
 /** Or why that is not known: the environment says what cannot be used. */

@@ -7,8 +7,8 @@ export const prune: Command = {
   name: "prune",
   summary: "drop expired records from the store",
   description: `Removes the records of expired sessions, and prints how many. Those sessions are over in any case; this makes room. With
-type: local and module the application does it every minute. Redis does it by itself, and so does the TTL of DynamoDB,
-within days. With DynamoDB this reads the whole table.`,
+type: local, postgres and module the application does it every minute. Redis does it by itself, and so does the TTL of
+DynamoDB, within days. With DynamoDB this reads the whole table.`,
   options: { ...settingsOption, ...jsonOption },
   examples: [
     ["prune", "the store of settings.yml"],

@@ -13,7 +13,8 @@ Commands:
   sessions      list the live sessions
   revoke        end sessions: a user's, one, or everyone's
   prune         drop expired records from the store
-  create-table  make the DynamoDB table of the settings
+  create-table  make the table of the settings, in PostgreSQL or DynamoDB
+  grants        print the least rights in PostgreSQL that the application needs
   iam-policy    print the least IAM policy that the application needs
 
 Examples:
@@ -42,6 +43,7 @@ More about a command: npx express-tokenizer COMMAND --help`);
     ["revoke", 3],
     ["prune", 3],
     ["create-table", 2],
+    ["grants", 2],
     ["iam-policy", 2],
   ])("of %s: options and examples, which run", async (name, count) => {
     const { code, stdout, stderr } = await commandLine([name, "--help"]);
@@ -99,11 +101,15 @@ describe("the settings", () => {
 
   test("of another backend are not for these commands", async () => {
     const file = settingsFile({ type: "redis" });
-    for (const command of ["create-table", "iam-policy"]) {
+    for (const [command, types] of [
+      ["create-table", "postgres or dynamodb"],
+      ["grants", "postgres"],
+      ["iam-policy", "dynamodb"],
+    ] as const) {
       expect(await commandLine([command, "--settings", file])).toEqual({
         code: 1,
         stdout: "",
-        stderr: "tokenizer.type: found redis; this command is for the table of type: dynamodb.",
+        stderr: `tokenizer.type: found redis; this command is for the table of type: ${types}.`,
       });
     }
   });

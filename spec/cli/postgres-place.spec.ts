@@ -29,7 +29,13 @@ describe("the place", () => {
       "as the environment has it",
       {},
       { PGHOST: "db", PGPORT: "5433", PGDATABASE: "shop" },
-      "PostgreSQL at db:5433, database shop, table tokenizer_records",
+      "PostgreSQL at db:5433 (PGHOST, PGPORT), database shop (PGDATABASE), table tokenizer_records",
+    ],
+    [
+      "as both have it",
+      { host: "db", database: "shop" },
+      { PGHOST: "elsewhere", PGPORT: "5433", PGDATABASE: "" },
+      "PostgreSQL at db:5433 (PGPORT), database shop, table tokenizer_records",
     ],
     ["as it usually is", {}, {}, `PostgreSQL at localhost:5432, database ${me}, table tokenizer_records`],
     [

@@ -31,6 +31,7 @@ withTerminal("a screen of 80×24", () => {
     ["help-prune", "prune", "--help"],
     ["help-new-password", "new-password", "--help"],
     ["help-create-table", "create-table", "--help"],
+    ["help-grants", "grants", "--help"],
     ["help-iam-policy", "iam-policy", "--help"],
     ["misspelt", "sesions"],
     ["misspelt-option", "revoke", "--usr", "ada"],

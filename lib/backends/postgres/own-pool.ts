@@ -41,6 +41,11 @@ export function makePool(options: PoolOptions): OwnPool {
   });
 }
 
+/** What a statement may take at the server, in milliseconds. @param timeout what a call may take */
+export function statementTimeout(timeout: number): number {
+  return Math.ceil(timeout * PARTS.statement);
+}
+
 function loadPackage(): Package {
   try {
     return require("pg");
@@ -71,7 +76,7 @@ function dialler(Client: Package["Client"], { address, login, tls, timeout }: Po
         ...(tls.ssl === true ? {} : { sslnegotiation: "postgres" }),
         keepAlive: true,
         // So that what waits for a lock is not carried out after we gave it up.
-        statement_timeout: takesTimeout ? Math.ceil(timeout * PARTS.statement) : undefined,
+        statement_timeout: takesTimeout ? statementTimeout(timeout) : undefined,
       });
       this.#tls = forTls;
       // Some failures while signing in are told by this event, before anybody else can listen.

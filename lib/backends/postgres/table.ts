@@ -26,24 +26,42 @@ export function tableOf(name: string): Table {
 }
 
 /** Makes the table and its index, where they are not there yet. Keys compare by bytes, which no library of the system changes. */
-export function createStatements({ sql, indexSql }: Table): readonly string[] {
+export function createStatements(table: Table): readonly string[] {
   return [
-    `CREATE TABLE IF NOT EXISTS ${sql} (
+    `CREATE TABLE IF NOT EXISTS ${table.sql} (
   key text COLLATE "C" PRIMARY KEY,
   version text NOT NULL,
   expires bigint NOT NULL,
   value text NOT NULL
 )`,
-    `CREATE INDEX IF NOT EXISTS ${indexSql} ON ${sql} (expires)`,
+    indexStatement(table),
   ];
 }
 
-/** The least that the user in service needs. @param role the user's name */
-export function grantStatements({ sql, schemaSql = "public" }: Table, role: string): readonly string[] {
+/** @param isInService whether sessions may be written meanwhile; then it stands in no transaction */
+export function indexStatement({ sql, indexSql }: Table, { isInService = false } = {}): string {
+  return `CREATE INDEX ${isInService ? "CONCURRENTLY " : ""}IF NOT EXISTS ${indexSql} ON ${sql} (expires)`;
+}
+
+/**
+ * The least that the user in service needs.
+ *
+ * @param role the user's name
+ * @param database to grant the connection to it, too
+ */
+export function grantStatements(table: Table, role: string, database?: string): readonly string[] {
+  const { sql, schemaSql = "public" } = table;
+  const user = quoted(role);
   return [
-    `GRANT USAGE ON SCHEMA ${schemaSql} TO ${quoted(role)}`,
-    `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${sql} TO ${quoted(role)}`,
+    ...(database === undefined ? [] : [`GRANT CONNECT ON DATABASE ${quoted(database)} TO ${user}`]),
+    `GRANT USAGE ON SCHEMA ${schemaSql} TO ${user}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${sql} TO ${user}`,
   ];
+}
+
+/** @param schemaSql where it is if it names no schema */
+export function placedIn(schemaSql: string, table: Table): Table {
+  return table.schemaSql === undefined ? { ...table, sql: `${schemaSql}.${table.sql}`, schemaSql } : table;
 }
 
 /** An identifier, to the letter. */

@@ -16,12 +16,7 @@ const ENCODINGS = ["UTF8", "SQL_ASCII"];
  */
 export function weaknessesOf(found: Row, { server, table }: Place, now: number): readonly string[] {
   const [time, encoding, isAsynchronous, isUnlogged, isSecured, isIndexed] = found;
-  if (typeof encoding === "string" && !ENCODINGS.includes(encoding)) {
-    throw new TokenizerError(
-      "STORE_UNUSABLE",
-      `The database of PostgreSQL at ${server} has the encoding ${encoding}, which cannot keep every text. Make one with the encoding UTF8, and name it in tokenizer.database.`,
-    );
-  }
+  refuseEncoding(encoding, server);
   const clock = clockWarning(Number(time) - now, `PostgreSQL at ${server}`);
   return [
     ...(clock === undefined ? [] : [clock]),
@@ -32,10 +27,19 @@ export function weaknessesOf(found: Row, { server, table }: Place, now: number):
   ];
 }
 
+/** @throws TokenizerError `STORE_UNUSABLE` where not every session could be kept */
+export function refuseEncoding(encoding: string | null | undefined, server: string): void {
+  if (typeof encoding !== "string" || ENCODINGS.includes(encoding)) return;
+  throw new TokenizerError(
+    "STORE_UNUSABLE",
+    `The database of PostgreSQL at ${server} has the encoding ${encoding}, which cannot keep every text. Make one with the encoding UTF8, and name it in tokenizer.database.`,
+  );
+}
+
 const ASYNCHRONOUS =
   "PostgreSQL acknowledges what a crash can still undo (synchronous_commit is off): a saved change may be lost, and a session that was signed out come back. Set it to on for the user of the sessions: ALTER ROLE … SET synchronous_commit = on.";
 
-const unlogged = (table: string): string =>
+export const unlogged = (table: string): string =>
   `The table ${table} is UNLOGGED: a crash of PostgreSQL empties it, a replica does not have it, and all users are signed out then. To keep them: ALTER TABLE … SET LOGGED.`;
 
 const secured = (table: string): string =>
