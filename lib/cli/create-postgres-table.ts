@@ -51,11 +51,11 @@ class TableMaker {
   async make(): Promise<number> {
     const found = await lookAt(this.#connection, this.#table);
     refuseEncoding(found.encoding, this.#connection.server);
-    if (found.table) return this.#finish(found, found.table, "is there already,");
+    if (found.table) return this.#finish(found, found.table, "is there");
     if (!(await this.#create(found))) return 1;
     const made = await lookAt(this.#connection, this.#table);
     if (!made.table) throw this.#unusable("was made, and is not there any more");
-    const code = await this.#finish(made, made.table, "is made,");
+    const code = await this.#finish(made, made.table, "is made");
     this.#tellOfDefaults(made.table);
     return code;
   }
@@ -78,12 +78,8 @@ class TableMaker {
 
   async #finish(found: Found, table: FoundTable, state: string): Promise<number> {
     const { print, tell } = this.#io;
-    const { schema, owner } = table;
-    print(
-      visible(
-        `The table ${this.#table.name} ${state} in the schema ${schema} of the database ${found.database}. It belongs to ${owner}.`,
-      ),
-    );
+    const name = `${table.schema}.${this.#table.name.replace(/^.*[.]/, "")}`;
+    print(visible(`The table ${name} ${state} in the database ${found.database}; ${table.owner} owns it.`));
     const faults = faultsOf(table);
     if (faults.length > 0) {
       throw this.#unusable(`cannot keep sessions: it ${faults.join(", and it ")}. Name another one in tokenizer.table`);
@@ -147,7 +143,7 @@ class TableMaker {
         ),
       );
     }
-    print(visible(`The application needs rights on it, unless it signs in as ${owner}: npx express-tokenizer grants`));
+    print("What the user of the application needs: npx express-tokenizer grants --user NAME");
   }
 
   /** Answers whether it was; if not, it is told who can do that, and the SQL is printed. */
@@ -161,7 +157,7 @@ class TableMaker {
       if (reason === undefined) throw error;
       tell(
         visible(
-          `PostgreSQL at ${this.#connection.server} refused to ${what}: ${reason}. Sign in as somebody who may, or have an administrator of the database run this:`,
+          `PostgreSQL at ${this.#connection.server} refused to ${what}: ${reason}${/schema public\b/.test(reason) ? SINCE_15 : "."} Sign in as somebody who may, or have an administrator of the database run this:`,
         ),
       );
       print(scriptOf(statements));
@@ -178,5 +174,7 @@ class TableMaker {
 function schemaStatements({ schemaSql }: Table): readonly string[] {
   return schemaSql === undefined || schemaSql === quoted("public") ? [] : [`CREATE SCHEMA IF NOT EXISTS ${schemaSql}`];
 }
+
+const SINCE_15 = " (since PostgreSQL 15, only the owner of a database may make tables there).";
 
 const scriptOf = (statements: readonly string[]): string => statements.map((statement) => `${statement};`).join("\n");

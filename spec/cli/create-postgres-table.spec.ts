@@ -1,5 +1,6 @@
 /** `create-table` with `type: postgres`, on a real server. */
 import { beforeAll, describe, expect, test } from "@jest/globals";
+import { startPgbouncer, withPgbouncer } from "../support/pgbouncer.js";
 import { withPostgres } from "../support/postgres-server.js";
 import { commandLine, settingsFile } from "./command-line.js";
 import { INDEX, startServer, TABLE, type TestDatabase } from "./postgres-command.js";
@@ -7,9 +8,9 @@ import { INDEX, startServer, TABLE, type TestDatabase } from "./postgres-command
 let server: Awaited<ReturnType<typeof startServer>>;
 let database: TestDatabase;
 
-const THERE = (state = "is there already,", schema = "public") =>
-  `The table tokenizer_records ${state} in the schema ${schema} of the database ${database.name}. It belongs to ada.`;
-const RIGHTS = "The application needs rights on it, unless it signs in as ada: npx express-tokenizer grants";
+const THERE = (state = "is there", schema = "public") =>
+  `The table ${schema}.tokenizer_records ${state} in the database ${database.name}; ada owns it.`;
+const RIGHTS = "What the user of the application needs: npx express-tokenizer grants --user NAME";
 const create = (...argv: string[]) => database.run(["create-table", ...argv], "ada");
 
 withPostgres("create-table", () => {
@@ -20,7 +21,7 @@ withPostgres("create-table", () => {
   describe("of a table that is not there", () => {
     test("makes it, and the application works with what grants prints", async () => {
       database = await server.newDatabase();
-      expect(await create()).toEqual({ code: 0, stdout: [THERE("is made,"), "Ready.", RIGHTS].join("\n"), stderr: "" });
+      expect(await create()).toEqual({ code: 0, stdout: [THERE("is made"), "Ready.", RIGHTS].join("\n"), stderr: "" });
       const before = await database.run(["check"], "app");
       expect(before).toMatchObject({
         code: 1,
@@ -35,7 +36,7 @@ withPostgres("create-table", () => {
       database = await server.newDatabase();
       const table = 'The-Schema$.Table"'.replace('"', "$");
       const { code, stdout } = await database.run(["create-table"], "ada", { table });
-      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`The table ${table} is made, in`) });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`The table ${table} is made in`) });
       expect(await database.sql(`SELECT count(*)::int AS count FROM "The-Schema$"."Table$"`)).toEqual([{ count: 0 }]);
       expect(await database.run(["check"], "ada", { table })).toMatchObject({ code: 0, stderr: "" });
     });
@@ -52,7 +53,7 @@ withPostgres("create-table", () => {
       await database.sql("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO grace, anon", "ada");
       expect(await create()).toEqual({
         code: 0,
-        stdout: [THERE("is made,"), "Ready.", RIGHTS].join("\n"),
+        stdout: [THERE("is made"), "Ready.", RIGHTS].join("\n"),
         stderr: [
           'Warning: The table tokenizer_records is open to the role anon (the public API of Supabase, or another PostgREST). Take that away: REVOKE ALL ON TABLE "tokenizer_records" FROM "anon";',
           'By the default privileges of ada, these have rights on it, too: grace. Take them away from each that is not the application: REVOKE ALL ON TABLE "tokenizer_records" FROM …;',
@@ -68,7 +69,7 @@ withPostgres("create-table", () => {
       await database.sql("CREATE SCHEMA ada", "ada");
       expect(await create()).toMatchObject({
         code: 0,
-        stdout: expect.stringContaining(THERE("is made,", "ada")),
+        stdout: expect.stringContaining(THERE("is made", "ada")),
         stderr:
           "Warning: The schema ada is that of the user ada: others find the table only by its whole name. Write that into tokenizer.table: ada.tokenizer_records",
       });
@@ -216,7 +217,10 @@ withPostgres("create-table", () => {
       const { code, stdout, stderr } = await database.run(["create-table"], "app");
       expect({ code, stderr }).toEqual({
         code: 1,
-        stderr: refused("make the table", "permission denied for schema public"),
+        stderr: refused(
+          "make the table",
+          "permission denied for schema public (since PostgreSQL 15, only the owner of a database may make tables there)",
+        ),
       });
       await database.sql(stdout);
       expect(await database.run(["create-table"], "app")).toMatchObject({ code: 0, stderr: "" });
@@ -243,7 +247,7 @@ withPostgres("create-table", () => {
         code: 1,
         stdout: [
           THERE(),
-          'CREATE INDEX CONCURRENTLY IF NOT EXISTS "tokenizer_records_expires" ON "public"."tokenizer_records" (expires);',
+          'CREATE INDEX CONCURRENTLY IF NOT EXISTS "tokenizer_records_expires"\n  ON "public"."tokenizer_records" (expires);',
         ].join("\n"),
         stderr: refused("make its index on expires", "must be owner of table tokenizer_records"),
       });
@@ -313,6 +317,19 @@ withPostgres("create-table", () => {
     expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(reason) });
     expect(stderr).not.toContain("another-password");
     expect(await database.sql("SELECT to_regclass('tokenizer_records') AS found")).toEqual([{ found: null }]);
+  });
+});
+
+withPgbouncer("create-table through PgBouncer, in transaction mode", () => {
+  test("makes the table, and an index that is missing", async () => {
+    const { server, newDatabase } = await startServer();
+    database = await newDatabase();
+    const { port } = await startPgbouncer({ server });
+    const through = () => database.run(["create-table"], "ada", { port });
+    expect(await through()).toEqual({ code: 0, stdout: [THERE("is made"), "Ready.", RIGHTS].join("\n"), stderr: "" });
+    await database.sql("DROP INDEX tokenizer_records_expires", "ada");
+    expect(await through()).toMatchObject({ code: 0, stdout: expect.stringContaining("was missing, and is made.") });
+    expect(await through()).toEqual({ code: 0, stdout: `${THERE()}\nReady.`, stderr: "" });
   });
 });
 

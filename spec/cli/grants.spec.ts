@@ -8,12 +8,13 @@ const run = (settings: object, argv: string[] = [], env: NodeJS.ProcessEnv = {})
   commandLine(["grants", "--settings", settingsFile({ type: "postgres", ...settings }), ...argv], env);
 
 /** Those that psql would run. */
-const statementsIn = (text: string) => text.split("\n").filter((line) => !line.startsWith("--"));
+const statementsIn = (text: string) => text.split("\n").filter((line) => !/^(--|$)/.test(line));
 
 const statements = (user: string, database: string, table: string) => [
   `GRANT CONNECT ON DATABASE "${database}" TO "${user}";`,
   `GRANT USAGE ON SCHEMA "${table.split(".")[0]}" TO "${user}";`,
-  `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "${table.replace(".", '"."')}" TO "${user}";`,
+  `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "${table.replace(".", '"."')}"`,
+  `  TO "${user}";`,
 ];
 
 const NOWHERE = { host: "127.0.0.1", port: 1, username: "app", database: "shop" };
@@ -25,19 +26,23 @@ describe("without a connection", () => {
     expect(stdout).toBe(
       [
         ...statements("app", "shop", "auth.records"),
-        "--",
-        "-- Worth setting, if nothing but the sessions signs in as that user: take away the -- of what you want.",
-        "--",
-        "-- End what goes on after the application gave it up (store_timeout: 2 seconds). The",
-        "-- application asks for that itself; PgBouncer, and a pool of your own, do not:",
-        `-- ALTER ROLE "app" IN DATABASE "shop" SET statement_timeout = '1800ms';`,
-        "--",
+        "",
+        "-- Worth setting, if nothing but the sessions signs in as that user. Take away",
+        "-- the dashes in front of what you want.",
+        "",
+        "-- End what goes on after the application gave it up, which is after",
+        "-- 2 seconds (store_timeout). Needed for a pool of your own, or with PgBouncer:",
+        '-- ALTER ROLE "app" IN DATABASE "shop"',
+        "--   SET statement_timeout = '1800ms';",
+        "",
         "-- End what a process asked for that is gone (PostgreSQL 14 or newer):",
-        `-- ALTER ROLE "app" IN DATABASE "shop" SET client_connection_check_interval = '1000ms';`,
-        "--",
-        "-- Keep sessions out of the server's log, where log_min_duration_statement writes slow",
-        "-- statements into it with their values (as a superuser; PostgreSQL 13 or newer):",
-        `-- ALTER ROLE "app" IN DATABASE "shop" SET log_parameter_max_length = 0;`,
+        '-- ALTER ROLE "app" IN DATABASE "shop"',
+        "--   SET client_connection_check_interval = '1000ms';",
+        "",
+        "-- Keep sessions out of the server's log: log_min_duration_statement writes slow",
+        "-- statements with their values (for a superuser; PostgreSQL 13 or newer):",
+        '-- ALTER ROLE "app" IN DATABASE "shop"',
+        "--   SET log_parameter_max_length = 0;",
       ].join("\n"),
     );
   });
@@ -74,7 +79,7 @@ describe("without a connection", () => {
     const { stdout } = await run({ table: "auth.records" }, argv, { PGUSER: "x", PGDATABASE: "a\nDROP TABLE y;" });
     expect(stdout).toContain('TO "a""; DROP TABLE x; --";');
     expect(stdout.match(/^DROP TABLE y;/gm)).toHaveLength(1);
-    expect(stdout.match(/^-- DROP TABLE y;" SET/gm)).toHaveLength(3);
+    expect(stdout.match(/^-- DROP TABLE y;"$/gm)).toHaveLength(3);
   });
 
   test.each(["a\nb", "ä".repeat(32)])("--user %j is refused", async (user) => {
@@ -108,8 +113,11 @@ withPostgres("with a connection", () => {
     expect(statementsIn(stdout)).toEqual(statements("app", database.name, "other.tokenizer_records"));
     await database.sql(stdout, "ada");
     expect(await database.run(["check"], "app")).toMatchObject({ code: 0, stderr: "" });
+    expect((await database.run(["grants"], "ada")).stderr).toBe(
+      "ada owns the table, and needs no rights. For another user: --user NAME",
+    );
     // What is worth setting, as a superuser.
-    await database.sql(stdout.replaceAll("-- ALTER", "ALTER"));
+    await database.sql(stdout.replaceAll(/^-- (?=ALTER| )/gm, ""));
     expect(await database.sql("SHOW statement_timeout", "app")).toEqual([{ statement_timeout: "54s" }]);
     expect(await database.run(["check"], "app")).toMatchObject({ code: 0, stderr: "" });
   });

@@ -25,10 +25,10 @@ withPostgres("check", () => {
       ["UPDATE ON TABLE tokenizer_records FROM app", "permission denied for table tokenizer_records"],
       ["DELETE ON TABLE tokenizer_records FROM app", "permission denied for table tokenizer_records"],
       ["USAGE ON SCHEMA public FROM PUBLIC, app", 'relation "tokenizer_records" does not exist'],
-      ["CONNECT ON DATABASE of_commands FROM PUBLIC, app", "permission denied for database"],
+      ["CONNECT ON DATABASE shop FROM PUBLIC, app", "permission denied for database"],
     ])("%s", async (right, reason) => {
       await granted();
-      await database.sql(`REVOKE ${right.replace("of_commands", database.name)}`, "ada");
+      await database.sql(`REVOKE ${right.replace("shop", database.name)}`, "ada");
       const { code, stderr } = await database.run(["check"], "app");
       expect({ code, stderr }).toEqual({
         code: 1,
@@ -67,12 +67,9 @@ withPostgres("check", () => {
   test.each([
     [
       "sessions",
-      /^There are no live sessions\. Looked in: PostgreSQL at 127\.0\.0\.1:\d+, database of_commands_\d+, table tokenizer_/,
+      /^There are no live sessions\. Looked in: PostgreSQL at 127\.0\.0\.1:\d+, database shop_\d+, table tokenizer_/,
     ],
-    [
-      "prune",
-      /^0 expired records dropped\. Looked in: PostgreSQL at 127\.0\.0\.1:\d+, database of_commands_\d+, table /,
-    ],
+    ["prune", /^0 expired records dropped\. Looked in: PostgreSQL at 127\.0\.0\.1:\d+, database shop_\d+, table /],
   ])("%s that finds nothing says where it looked", async (command, expected) => {
     await granted();
     const { code, stdout, stderr } = await database.run([command], "app");

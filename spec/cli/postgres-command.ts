@@ -24,9 +24,10 @@ export async function startServer() {
   const { host, port } = server;
   let databases = 0;
   return {
+    server,
     /** @param creation what follows the name in CREATE DATABASE */
     async newDatabase(creation = ""): Promise<TestDatabase> {
-      const name = `of_commands_${++databases}`;
+      const name = `shop_${++databases}`;
       await server.sql(`CREATE DATABASE ${name} OWNER ada ${creation}`);
       const settings = (user: User, more: object = {}) =>
         settingsFile({ type: "postgres", host, port, database: name, username: user, password: USERS[user], ...more });
@@ -47,4 +48,4 @@ export const TABLE = `CREATE TABLE IF NOT EXISTS "tokenizer_records" (
   expires bigint NOT NULL,
   value text NOT NULL
 );`;
-export const INDEX = 'CREATE INDEX IF NOT EXISTS "tokenizer_records_expires" ON "tokenizer_records" (expires);';
+export const INDEX = 'CREATE INDEX IF NOT EXISTS "tokenizer_records_expires"\n  ON "tokenizer_records" (expires);';

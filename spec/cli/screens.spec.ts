@@ -6,8 +6,10 @@ import { beforeAll, expect, test } from "@jest/globals";
 import xterm from "@xterm/headless";
 import type { App } from "../support/app.js";
 import { lastingFolder } from "../support/lasting-folder.js";
+import { withPostgres } from "../support/postgres-server.js";
 import { startRedis, withRedis } from "../support/redis-server.js";
 import { appAt } from "./command-line.js";
+import { startServer, type TestDatabase } from "./postgres-command.js";
 import { atTerminal, SIZE, withTerminal } from "./real-terminal.js";
 
 const SCREENS = fileURLToPath(new URL("screens/", import.meta.url));
@@ -61,6 +63,25 @@ withRedis("a screen of 80×24, with Redis", () => {
       const { app, file } = await appAt({ type: "redis", host: "127.0.0.1", port: (await startRedis()).port });
       await signInAll(app);
       expectScreen(name, await screenOf(["revoke", ...argv], { settings: file, folder: app.path }, answer));
+    });
+  });
+});
+
+withPostgres("a screen of 80×24, with PostgreSQL", () => {
+  withTerminal("of its table", () => {
+    let database: TestDatabase;
+    beforeAll(async () => {
+      database = await (await startServer()).newDatabase();
+    });
+
+    test.each([
+      ["create-table-refused", "app", "create-table"],
+      ["create-table", "ada", "create-table"],
+      ["grants", "ada", "grants", "--user", "app"],
+      ["create-table-again", "ada", "create-table"],
+      ["check-denied", "app", "check"],
+    ] as const)("%s", async (name, user, ...argv) => {
+      expectScreen(name, await screenOf(argv, { settings: database.settings(user), folder: "/none" }));
     });
   });
 });

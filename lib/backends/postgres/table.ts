@@ -40,7 +40,7 @@ export function createStatements(table: Table): readonly string[] {
 
 /** @param isInService whether sessions may be written meanwhile; then it stands in no transaction */
 export function indexStatement({ sql, indexSql }: Table, { isInService = false } = {}): string {
-  return `CREATE INDEX ${isInService ? "CONCURRENTLY " : ""}IF NOT EXISTS ${indexSql} ON ${sql} (expires)`;
+  return `CREATE INDEX ${isInService ? "CONCURRENTLY " : ""}IF NOT EXISTS ${indexSql}\n  ON ${sql} (expires)`;
 }
 
 /**
@@ -55,7 +55,7 @@ export function grantStatements(table: Table, role: string, database?: string): 
   return [
     ...(database === undefined ? [] : [`GRANT CONNECT ON DATABASE ${quoted(database)} TO ${user}`]),
     `GRANT USAGE ON SCHEMA ${schemaSql} TO ${user}`,
-    `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${sql} TO ${user}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${sql}\n  TO ${user}`,
   ];
 }
 
