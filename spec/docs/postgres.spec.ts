@@ -7,6 +7,7 @@ import pg from "pg";
 import { allBusy, ConnectionFailure, explain, Refusal, timedOut } from "../../lib/backends/postgres/errors.js";
 import { createStatements, tableOf } from "../../lib/backends/postgres/table.js";
 import { type Tokenizer, tokenizer } from "../../lib/tokenizer.js";
+import { commandLine, settingsFile } from "../cli/command-line.js";
 import { SAFE_PASSWORD, temporaryFolder } from "../support/app.js";
 import { type PostgresServer, startPostgres, withPostgres } from "../support/postgres-server.js";
 
@@ -104,6 +105,24 @@ const at = ({ host, port }: PostgresServer) => ({ host, port, ssl: false });
 test("the table that it shows is the one that is made", () => {
   const [shown] = blocksOf("sql");
   expect(shown?.trim()).toBe(createStatements(tableOf("tokenizer_records")).join(";\n").concat(";"));
+});
+
+describe("its commands", () => {
+  const server = { host: "127.0.0.1", port: 1, database: DATABASE, username: USER };
+  const file = settingsFile({ type: "postgres", ...server, store_timeout: 2 });
+
+  test("print its rights, and what it says is worth setting", async () => {
+    const { stdout } = await commandLine(["grants", "--settings", file]);
+    const statements = stdout.split("\n").map((line) => line.replace(/^-- /, ""));
+    const shown = blocksOf("sql").flatMap((text) => text.match(/^(GRANT|ALTER ROLE) .*;$/gm) ?? []);
+    expect(shown.length).toBeGreaterThan(4);
+    expect(statements).toEqual(expect.arrayContaining(shown));
+  });
+
+  const commands = [...TEXT.matchAll(/npx express-tokenizer ([a-z-]+)/g)].map(([, command = ""]) => command);
+  test.each([...new Set(commands)])("%s is one", async (command) => {
+    expect(await commandLine([command, "--help"])).toMatchObject({ code: 0 });
+  });
 });
 
 describe("from a message to its cause", () => {
