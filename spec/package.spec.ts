@@ -12,7 +12,7 @@ const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
 const PUBLINT = join(ROOT, "node_modules/publint/src/cli.js");
 const ATTW = join(ROOT, "node_modules/@arethetypeswrong/cli/dist/index.js");
 /** Kilobytes, with little room above what it is: what was not meant to be packed is larger than that. */
-const LARGEST = { packed: 400, unpacked: 1400 };
+const LARGEST = { packed: 440, unpacked: 1600 };
 
 let folder: string;
 let tarball: Tarball;

@@ -78,7 +78,7 @@ const RULES: Record<string, { values: string[]; types: string[]; why: string }> 
   },
   "backends/clock.ts": { values: [], types: [], why: "two numbers compared, for whichever backend knows the time" },
   "backends/open.ts": {
-    values: ["backends", "errors.ts", "settings/redis-defaults.ts"],
+    values: ["backends", "errors.ts", "settings/postgres-defaults.ts", "settings/redis-defaults.ts"],
     types: ["settings"],
     why: "from the settings, with the file that a module's path starts from, to the backend",
   },
