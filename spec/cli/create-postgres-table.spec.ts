@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { startPgbouncer, withPgbouncer } from "../support/pgbouncer.js";
 import { withPostgres } from "../support/postgres-server.js";
+import { until } from "../support/redis-server.js";
 import { commandLine, settingsFile } from "./command-line.js";
 import { INDEX, startServer, TABLE, type TestDatabase } from "./postgres-command.js";
 
@@ -16,6 +17,8 @@ const create = (...argv: string[]) => database.run(["create-table", ...argv], "a
 withPostgres("create-table", () => {
   beforeAll(async () => {
     server = await startServer();
+    // Those of requests at Supabase.
+    await server.server.sql("CREATE ROLE anon; CREATE ROLE authenticated");
   });
 
   describe("of a table that is not there", () => {
@@ -41,6 +44,34 @@ withPostgres("create-table", () => {
       expect(await database.run(["check"], "ada", { table })).toMatchObject({ code: 0, stderr: "" });
     });
 
+    test("in a schema that is there, without the right to make schemas", async () => {
+      database = await server.newDatabase();
+      await database.sql("CREATE SCHEMA auth; GRANT USAGE, CREATE ON SCHEMA auth TO app", "ada");
+      expect(await database.run(["create-table"], "app", { table: "auth.records" })).toMatchObject({
+        code: 0,
+        stderr: "",
+      });
+    });
+
+    test("waits for somebody who makes it just now", async () => {
+      database = await server.newDatabase();
+      const locks = (condition: string) =>
+        `(SELECT FROM pg_locks WHERE locktype = 'advisory' AND ${condition} AND database = (
+          SELECT oid FROM pg_database WHERE datname = current_database()))`;
+      const other = database.sql(
+        `SELECT pg_advisory_xact_lock(7420188310456);
+        DO $$ BEGIN
+          WHILE NOT EXISTS ${locks("NOT granted")} LOOP PERFORM pg_sleep(0.01); END LOOP;
+        END $$;
+        ${TABLE} ${INDEX}`,
+        "ada",
+      );
+      const isHeld = `SELECT EXISTS ${locks("granted")} AS held`;
+      await until("the other has begun", async () => (await database.sql(isHeld))[0]?.held === true);
+      expect(await create()).toMatchObject({ code: 0, stderr: "" });
+      await other;
+    });
+
     test("two at once", async () => {
       database = await server.newDatabase();
       const both = await Promise.all([create(), create()]);
@@ -49,7 +80,6 @@ withPostgres("create-table", () => {
 
     test("tells whom default privileges let in", async () => {
       database = await server.newDatabase();
-      await database.sql("CREATE ROLE anon; CREATE ROLE authenticated");
       await database.sql("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO grace, anon", "ada");
       expect(await create()).toEqual({
         code: 0,
@@ -62,6 +92,13 @@ withPostgres("create-table", () => {
       expect((await database.run(["check"], "ada")).stderr).toMatch(
         /^\nTo mend before users come:\n- The table tokenizer_records is open\s+to the role anon /,
       );
+    });
+
+    test("tells nothing of an API that has no way into the schema", async () => {
+      database = await server.newDatabase();
+      await database.sql("CREATE SCHEMA auth; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO anon", "ada");
+      const { code, stderr } = await database.run(["create-table"], "ada", { table: "auth.records" });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^By the default privileges of ada/) });
     });
 
     test("tells that a schema is found by its user alone", async () => {

@@ -111,6 +111,10 @@ withPostgres("with a connection", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toBe(early.stdout);
     expect(statementsIn(stdout)).toEqual(statements("app", database.name, "other.tokenizer_records"));
+    // Where a new table would go does not count.
+    await database.sql("CREATE SCHEMA newer", "ada");
+    await database.sql(`ALTER DATABASE ${database.name} SET search_path = newer, other`);
+    expect(await database.run(["grants", "--user", "app"], "ada")).toEqual({ code, stdout, stderr });
     await database.sql(stdout, "ada");
     expect(await database.run(["check"], "app")).toMatchObject({ code: 0, stderr: "" });
     expect((await database.run(["grants"], "ada")).stderr).toBe(
