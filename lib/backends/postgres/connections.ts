@@ -1,6 +1,6 @@
 /** Statements over a pool of the package pg: each over by its deadline, and tried again where that is safe. */
 import { Deadline } from "../../deadline.js";
-import { TokenizerError } from "../../errors.js";
+import { storeClosed, TokenizerError } from "../../errors.js";
 import { allBusy, ConnectionFailure, failureOf, type Place, READ_ONLY, Refusal, timedOut } from "./errors.js";
 import type { Statement } from "./statements.js";
 
@@ -71,6 +71,9 @@ export class Connections {
   readonly #timeout: number;
   readonly #births = new WeakMap<Client, number>();
   readonly #busy = new Set<Client>();
+  /** Ends the waiting of each that waits for a connection. */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #isClosed = false;
   /** Those that are older may be lost, or lead to a server that takes no writes any more. */
   #freshSince = 0;
   /** A pooler that changes servers between transactions may know nothing of what was prepared. */
@@ -103,12 +106,15 @@ export class Connections {
 
   /** Ends what is under way, and takes away what was attached to the pool. */
   close(): void {
+    this.#isClosed = true;
     for (const client of this.#busy) client.end();
+    for (const reject of this.#waiting) reject(storeClosed());
     this.#pool.off("connect", this.#noteBirth);
     this.#pool.off("error", ignore);
   }
 
   #mayTryAgain(error: Error, tries: number, { statement, isRepeatable = true }: Question): boolean {
+    if (this.#isClosed) return false;
     if (error instanceof ConnectionFailure) return error.wasConnected && isRepeatable && tries < TRIES;
     if (!(error instanceof Refusal)) return false;
     if (error.isOfPrepared) this.#prepares = false;
@@ -116,7 +122,7 @@ export class Connections {
     if (error.isFull) return this.#pool.totalCount > 0;
     if (error.isUndone) return true;
     const isOfPrepared = statement.name !== undefined && (error.isOfPrepared || error.isOfPlan);
-    const isUndone = isOfPrepared || error.isReadOnly || error.isOfParameter;
+    const isUndone = isOfPrepared || error.isReadOnly || error.isOfParameter || error.isOfTransaction;
     return tries < TRIES && (isUndone || (error.isEnding && isRepeatable));
   }
 
@@ -169,13 +175,15 @@ export class Connections {
     if (this.#overdue >= MOST_OVERDUE) throw this.#allBusy();
     way.isConnecting = true;
     const connecting = new Promise<Client>((resolve, reject) => {
+      this.#waiting.add(reject);
       // By callback: of a promise we would hear a moment later, and an error in that moment ends the process.
       this.#pool.connect((error, client) => {
         way.isConnecting = false;
+        this.#waiting.delete(reject);
         client?.on("error", ignore);
         if (way.isLate) this.#overdue--;
-        if (way.isLate && client) giveBack(client);
-        if (client) resolve(client);
+        if (client && (way.isLate || this.#isClosed)) giveBack(client);
+        else if (client) resolve(client);
         else reject(error);
       });
     });
@@ -208,7 +216,9 @@ const AT_CONNECT = /^Connection terminated due to connection timeout|^timeout ex
  * prepared there fits the table no more.
  */
 function isOver(failure: Error): boolean {
-  if (failure instanceof Refusal) return failure.isEnding || failure.isReadOnly || failure.isOfPlan;
+  if (failure instanceof Refusal) {
+    return failure.isEnding || failure.isReadOnly || failure.isOfPlan || failure.isOfTransaction;
+  }
   return failure instanceof ConnectionFailure || failure instanceof TokenizerError;
 }
 

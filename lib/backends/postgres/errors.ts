@@ -44,6 +44,11 @@ export class Refusal extends Error {
     return this.state === "0A000" && /cached plan/.test(this.message);
   }
 
+  /** Somebody's transaction failed on this connection, and was never ended. Nothing was done. */
+  get isOfTransaction(): boolean {
+    return this.state === "25P02";
+  }
+
   /** It met another one at the same row, and was undone. */
   get isUndone(): boolean {
     return this.state === "40001" || this.state === "40P01";
@@ -208,8 +213,15 @@ function explainFailure({ cause, wasConnected }: ConnectionFailure, place: Place
   }
   const text = wasConnected
     ? `The connection to PostgreSQL at ${server} was lost: ${reasonOf(cause)}.`
-    : `PostgreSQL at ${server} cannot be reached: ${reasonOf(cause)}.`;
+    : `PostgreSQL at ${server} cannot be reached: ${whyNot(cause)}.`;
   return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
+}
+
+/** What the package says, or in our words. */
+function whyNot(cause: Error): string {
+  return /after calling end on the pool/.test(cause.message)
+    ? "the pool that was given as postgres.pool was ended"
+    : reasonOf(cause);
 }
 
 function whyUnusable(cause: Error): string | undefined {
