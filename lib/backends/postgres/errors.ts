@@ -91,9 +91,12 @@ export class ConnectionFailure extends Error {
 /** What the package threw, as one of the two above, or as it is. */
 export function failureOf(error: unknown, wasConnected: boolean): Error {
   if (error instanceof TokenizerError || error instanceof Refusal || !isError(error)) return error as Error;
-  const { severity, code } = error as { severity?: unknown; code?: unknown };
+  const { severity, code, routine } = error as { severity?: unknown; code?: unknown; routine?: unknown };
   const isAnswer = typeof severity === "string" && typeof code === "string";
-  return isAnswer ? new Refusal(code, error.message, !wasConnected) : new ConnectionFailure(error, wasConnected);
+  if (!isAnswer) return new ConnectionFailure(error, wasConnected);
+  // Who wrote a trigger may quote the row, under any state.
+  const said = routine === "exec_stmt_raise" ? `SQLSTATE ${code}` : error.message;
+  return new Refusal(code, said, !wasConnected);
 }
 
 /** Also of another realm: where tests run in one of their own, as jest's do, the system's errors come from outside. */
