@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { backendContract } from "../../../lib/testing/backend-contract.js";
+import { backendContract, contractInShort } from "../../support/contract.js";
 import {
   APP,
   errorOf,
@@ -36,7 +36,7 @@ withPostgres("a server", () => {
       await server.sql(`ALTER ROLE ${username} SET default_transaction_isolation = '${level}'`);
     });
 
-    test.each(backendContract)("$name", ({ run }) =>
+    test.each(level === "serializable" ? backendContract : contractInShort)("$name", ({ run }) =>
       run(async ({ now }) => {
         const table = `isolated_${++tables}`;
         await makeTable(server, table);

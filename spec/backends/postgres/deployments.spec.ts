@@ -2,7 +2,7 @@
 import { networkInterfaces } from "node:os";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import type { PostgresBackendOptions } from "../../../lib/backends/postgres/backend.js";
-import { backendContract } from "../../../lib/testing/backend-contract.js";
+import { backendContract, contractInShort } from "../../support/contract.js";
 import { type Pgbouncer, startPgbouncer, withPgbouncer } from "../../support/pgbouncer.js";
 import {
   errorOf,
@@ -25,8 +25,12 @@ expectNoStrayErrors();
 let tables = 0;
 
 /** Each case has a table of its own. */
-function keepsTheContract(server: () => PostgresServer, way: () => Partial<PostgresBackendOptions>): void {
-  test.each(backendContract)("$name", ({ run }) =>
+function keepsTheContract(
+  server: () => PostgresServer,
+  way: () => Partial<PostgresBackendOptions>,
+  cases = backendContract,
+): void {
+  test.each(cases)("$name", ({ run }) =>
     run(async ({ now }) => {
       const table = `case_${++tables}`;
       await makeTable(server(), table);
@@ -175,6 +179,7 @@ withPostgresTls("by TLS keeps the contract", () => {
   keepsTheContract(
     () => server,
     () => ({ ...loginAt(server), host: "localhost", options: { ssl: true, ca: certificates.ca } }),
+    contractInShort,
   );
 });
 
@@ -188,6 +193,7 @@ withPostgres("by its socket keeps the contract", () => {
   keepsTheContract(
     () => server,
     () => ({ ...loginAt(server), host: server.socketFolder }),
+    contractInShort,
   );
 });
 

@@ -1,7 +1,7 @@
 /** A pool that the application made: filled and ended by it, under our deadlines. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
-import { backendContract } from "../../../lib/testing/backend-contract.js";
+import { backendContract, contractInShort } from "../../support/contract.js";
 import {
   APP,
   failureOf,
@@ -52,21 +52,22 @@ withPostgres("a pool of the application's", () => {
   bigintsAsNumbers.setTypeParser(pg.types.builtins.INT8, Number);
   bigintsAsNumbers.setTypeParser(pg.types.builtins.TEXT, (text) => ({ text }));
 
-  describe.each<[string, pg.PoolConfig]>([
-    ["as it comes", {}],
+  describe.each<[string, pg.PoolConfig, typeof backendContract]>([
+    ["as it comes", {}, backendContract],
     [
       "of one connection, that parses what it answers in its own way, and in binary",
       { max: 1, types: bigintsAsNumbers, binary: true } as pg.PoolConfig,
+      contractInShort,
     ],
-    ["that sends statements before the answers to others", { pipeline: true } as pg.PoolConfig],
-  ])("%s keeps the contract", (_name, options) => {
+    ["that sends statements before the answers to others", { pipeline: true } as pg.PoolConfig, contractInShort],
+  ])("%s keeps the contract", (_name, options, cases) => {
     let pool: pg.Pool;
 
     beforeAll(() => {
       pool = makePool(options);
     });
 
-    test.each(backendContract)("$name", ({ run }) =>
+    test.each(cases)("$name", ({ run }) =>
       run(async ({ now }) => {
         const table = `given_${++tables}`;
         await makeTable(server, table);
