@@ -2,9 +2,9 @@
 import { DynamoDB, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DynamodbClient } from "../../../lib/backends/dynamodb/given-client.js";
-import { backendContract } from "../../../lib/testing/backend-contract.js";
 import { tokenizer } from "../../../lib/tokenizer.js";
 import { SAFE_PASSWORD } from "../../support/app.js";
+import { contractInShort } from "../../support/contract.js";
 import {
   atTheEnd,
   type DynamodbProxy,
@@ -50,7 +50,7 @@ describe("keeps the contract", () => {
     client = theirs();
   });
 
-  test.each(backendContract)("$name", ({ run }) =>
+  test.each(contractInShort)("$name", ({ run }) =>
     run(({ now }) => {
       const clock = {
         get ahead() {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import type { RedisBackendOptions } from "../../../lib/backends/redis/backend.js";
 import { slotOf } from "../../../lib/backends/redis/cluster.js";
-import { backendContract } from "../../../lib/testing/backend-contract.js";
+import { backendContract, contractInShort } from "../../support/contract.js";
 import { failureOf, makeBackend, record } from "../../support/redis-backend.js";
 import {
   type Certificates,
@@ -26,12 +26,12 @@ const KEYS = Array.from({ length: 100 }, (_, n) => `key${n}`);
 
 let places = 0;
 
-/** All cases of the shared contract, each under a prefix of its own. */
-function keepsTheContract(options: () => Partial<RedisBackendOptions>, prefix = "tokenizer:"): void {
+/** Cases of the shared contract, all of them by default, each under a prefix of its own. */
+function keepsTheContract(options: () => Partial<RedisBackendOptions>, cases = backendContract): void {
   describe("keeps the contract", () => {
-    test.each(backendContract)("$name", ({ run }) =>
+    test.each(cases)("$name", ({ run }) =>
       run(async ({ now }) => {
-        const place = { ...options(), prefix: `${prefix}${++places}:` };
+        const place = { ...options(), prefix: `tokenizer:${++places}:` };
         const make = () => makeBackend(place, { now }).backend;
         return { backend: make(), other: make(), expiryGranularity: 1 };
       }),
@@ -78,11 +78,14 @@ withTls("TLS", () => {
     server = await startRedis({ tls: certificates });
   });
 
-  keepsTheContract(() => ({
-    host: "localhost",
-    port: server.port,
-    options: { ssl: true, ca: certificates.ca, ...certificates.client },
-  }));
+  keepsTheContract(
+    () => ({
+      host: "localhost",
+      port: server.port,
+      options: { ssl: true, ca: certificates.ca, ...certificates.client },
+    }),
+    contractInShort,
+  );
 });
 
 withRedis("a Cluster of three masters", () => {

@@ -16,7 +16,7 @@ const NAMES = Object.keys(SCENARIOS) as ScenarioName[];
 /** `SIMULATION=limit:42 npm run spec -- spec/session/users/simulation.spec.ts` runs one schedule again, and tells all of it. */
 const [ONLY, SEED] = process.env.SIMULATION?.split(":") ?? [];
 /** `SIMULATION_SEEDS=1:20000` runs these seeds of every scenario. */
-const [FIRST = 1, LAST = Math.ceil((isFull ? 100_000 : 2000) / NAMES.length)] =
+const [FIRST = 1, LAST = Math.ceil((isFull ? 100_000 : 1000) / NAMES.length)] =
   process.env.SIMULATION_SEEDS?.split(":").map(Number) ?? [];
 const PATIENCE = 3_600_000;
 
