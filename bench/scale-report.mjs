@@ -5,18 +5,21 @@ import { median, place, spread, table, told, versioned } from "./figures.mjs";
 const MB = 1024 * 1024;
 
 /** The whole, and the parts that docs/scaling.md shows, too. */
-export function report({ local, redis, dynamodb, rounds, node, keys, requests }) {
+export function report({ local, postgres, redis, dynamodb, rounds, node, keys, requests }) {
   const blocks = {
     ...(local && { local: localTable(local) }),
+    ...(postgres && { postgres: postgresTable(postgres) }),
     ...(redis && { redis: redisTable(redis) }),
     ...(dynamodb && { capacity: capacityTable(dynamodb), cost: costs(dynamodb) }),
   };
   const versions = [`Node ${node}`];
+  if (postgres) versions.push(`PostgreSQL ${postgres.version}`);
   if (redis) versions.push(`Redis ${redis.version}`, versioned("connect-redis"));
   if (dynamodb) versions.push(versioned("connect-dynamodb"), "Amazon's DynamoDB emulator");
   const lines = ["# Scale", "", "Made by `npm run bench:scale`; not to be edited.", "", place(versions), ""];
   if (local)
     lines.push("## Local", "", ...localNotes(rounds), ...blocks.local, ...pruneTable(local), ...memoryTable(local));
+  if (postgres) lines.push("## PostgreSQL", "", ...postgresNotes(rounds), ...blocks.postgres);
   if (redis) lines.push("## Redis", "", ...redisNotes(keys), ...blocks.redis);
   if (dynamodb)
     lines.push(
@@ -41,6 +44,42 @@ function localNotes(rounds) {
 }
 
 const TASKS = ["read", "touch", "write"];
+
+function postgresNotes(rounds) {
+  return [
+    "Microseconds of a call of the backend, one after another on one connection, on sessions of about 420 bytes taken at random; a",
+    `server on the same machine, with \`fsync\` on. Each number has a table of its own; they take turns, ${rounds} rounds after one that`,
+    "is not counted: the median of the rounds' means, with the smallest and the largest. Pruned is a tenth of the sessions, at most",
+    "20,000; bytes are those of table and indexes when it is filled.",
+    "",
+  ];
+}
+
+function postgresTable({ results }) {
+  const titles = [
+    "sessions",
+    "read, µs",
+    "touch, µs",
+    "write, µs",
+    "pruned record, µs",
+    "nothing to prune, µs",
+    "bytes each",
+  ];
+  const rows = results.map(({ count, bytes, samples }) => [
+    told(count),
+    ...[...TASKS, "prune", "nothing"].map((task) => spread(samples[task], 0)),
+    told(bytes / count),
+  ]);
+  const [few, many] = [results[0], results.at(-1)];
+  const growth = (task) => (median(many.samples[task]) / median(few.samples[task])).toFixed(1);
+  const [read, touch, write, prune] = [...TASKS, "prune"].map(growth);
+  return [
+    ...table(titles, rows),
+    `From ${told(few.count)} to ${told(many.count)} sessions, ${told(many.count / few.count)} times as many, a read takes ${read} times as long, a touch ${touch},`,
+    `a write ${write}, and a pruned record ${prune}.`,
+    "",
+  ];
+}
 
 function localTable(local) {
   const means = ({ samples }, task) => samples[task].map(({ mean }) => mean);

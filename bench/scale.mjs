@@ -1,10 +1,12 @@
-// npm run bench:scale: what more sessions cost. The local backend at 1,000 to 1,000,000 of them, what one takes of Redis's
-// memory, and the capacity that DynamoDB charges. Writes SCALE.md and the tables of docs/scaling.md.
-// npm run bench:scale -- --sizes 1000,10000 --rounds 3 --only local,redis,dynamodb measures less, and writes nothing.
+// npm run bench:scale: what more sessions cost. The local backend and PostgreSQL at 1,000 to 1,000,000 of them, what one takes
+// of Redis's memory, and the capacity that DynamoDB charges. Writes SCALE.md and the tables of docs/scaling.md.
+// npm run bench:scale -- --only postgres writes its table alone. -- --sizes 1000,10000 --rounds 3 measures less, and writes
+// nothing.
 import { once } from "node:events";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startPostgres } from "./postgres.mjs";
 import { makeReady, versionOf } from "./ready.mjs";
 import { makeFolder, run, startDynamodb, startRedis } from "./stand.mjs";
 
@@ -14,12 +16,12 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "9" },
     keys: { type: "string", default: "100000" },
     requests: { type: "string", default: "1200" },
-    only: { type: "string", default: "local,redis,dynamodb" },
+    only: { type: "string", default: "local,postgres,redis,dynamodb" },
   },
 });
 const sizes = values.sizes.split(",").map(Number);
 const rounds = Number(values.rounds);
-const isWhole = process.argv.length === 2;
+const isUsual = process.argv.slice(2).every((word) => !word.startsWith("--") || /^--only\b/.test(word));
 const isWanted = (name) => values.only.split(",").includes(name);
 
 const binary = makeReady();
@@ -27,11 +29,13 @@ const binary = makeReady();
 const { report } = await import("./scale-report.mjs");
 
 const local = isWanted("local") ? await measureLocal() : undefined;
+const postgres = isWanted("postgres") ? await measurePostgres() : undefined;
 const redis = isWanted("redis") ? await measureRedis() : undefined;
 const dynamodb = isWanted("dynamodb") ? await measureDynamodb() : undefined;
-const { text, blocks } = report({ local, redis, dynamodb, rounds, node: versionOf(binary), ...values });
-if (isWhole && redis && dynamodb) {
-  writeFileSync(new URL("SCALE.md", import.meta.url), text);
+const { text, blocks } = report({ local, postgres, redis, dynamodb, rounds, node: versionOf(binary), ...values });
+if (isUsual) {
+  const isWhole = local && postgres && redis && dynamodb;
+  if (isWhole) writeFileSync(new URL("SCALE.md", import.meta.url), text);
   const doc = new URL("../docs/scaling.md", import.meta.url);
   writeFileSync(doc, withBlocks(readFileSync(doc, "utf8"), blocks));
 }
@@ -66,6 +70,13 @@ async function measureLocal() {
   for (const backend of backends) backend.memory = await told(backend.child, "end");
   for (const { child } of backends) child.disconnect();
   return backends;
+}
+
+async function measurePostgres() {
+  const server = await startPostgres();
+  if (!server) return undefined;
+  const [results] = await once(run(binary, "scale-postgres.mjs", [values.sizes, rounds]), "message");
+  return { results, version: server.version };
 }
 
 async function measureRedis() {
