@@ -37,8 +37,13 @@ const RUNNERS = {
   vitest: { own: "date.vitest.js", command: [inRoot("node_modules/vitest/vitest.mjs"), "run"] },
 } as const;
 
-const JEST = { testEnvironment: "node", testMatch: ["**/*.test.js"], transform: {}, watchman: false };
-const VITEST = 'export default { test: { include: ["**/*.test.js"], watch: false } };';
+/** More than a busy machine takes for one test: the runners' own are five seconds. */
+const PATIENCE = 120_000;
+const JEST = {
+  ...{ testEnvironment: "node", testMatch: ["**/*.test.js"], transform: {}, watchman: false },
+  testTimeout: PATIENCE,
+};
+const VITEST = `export default { test: { include: ["**/*.test.js"], watch: false, testTimeout: ${PATIENCE} } };`;
 
 function inRoot(path: string): string {
   return join(ROOT, path);
