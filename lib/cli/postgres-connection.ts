@@ -2,9 +2,10 @@
 import { makeLogin } from "../backends/login.js";
 import { addressOf, nameOf, tlsOf } from "../backends/postgres/address.js";
 import type { PostgresBackendOptions } from "../backends/postgres/backend.js";
-import { Connections, type Row } from "../backends/postgres/connections.js";
+import { Connections } from "../backends/postgres/connections.js";
 import { explain, Refusal } from "../backends/postgres/errors.js";
 import { makePool, type OwnPool } from "../backends/postgres/own-pool.js";
+import type { Row } from "../backends/postgres/pool.js";
 import { TokenizerError } from "../errors.js";
 import type { Io } from "./command.js";
 

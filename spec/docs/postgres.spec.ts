@@ -133,7 +133,7 @@ describe("its commands", () => {
 describe("from a message to its cause", () => {
   const place = { server: "db:5432", table: "tokenizer_records", isGiven: false };
   const refused = (state: string, said: string, atConnect = false) =>
-    explain(new Refusal(state, said, atConnect), place);
+    explain(new Refusal(state, said, { atConnect }), place);
   const failed = (cause: Error) => explain(new ConnectionFailure(cause, false), place);
   const TOLD = [
     failed(Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })),

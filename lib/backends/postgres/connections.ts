@@ -2,40 +2,8 @@
 import { Deadline } from "../../deadline.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
 import { allBusy, ConnectionFailure, failureOf, type Place, READ_ONLY, Refusal, timedOut } from "./errors.js";
+import type { Client, Pool, Result } from "./pool.js";
 import type { Statement } from "./statements.js";
-
-/** What is used of the package's pool. */
-export interface Pool {
-  readonly totalCount: number;
-  readonly waitingCount?: number;
-  connect(callback: (error: Error | undefined, client: Client | undefined) => void): void;
-  on(event: "connect", listener: (client: Client) => void): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "connect", listener: (client: Client) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-}
-
-/** What is used of a connection that was taken from it. */
-export interface Client {
-  query(query: object): Promise<Result>;
-  release(destroy?: Error): void;
-  end(): unknown;
-  /** `T` or `E` within a transaction. Since version 8.21. */
-  getTransactionStatus?(): string | null;
-  readonly connection?: { readonly stream: { destroy(): void } };
-  on(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-}
-
-/** What a statement came to. */
-export interface Result {
-  readonly rows: readonly Row[];
-  /** Rows changed, or answered. */
-  readonly rowCount: number | null;
-}
-
-/** As text, whatever the column. */
-export type Row = readonly (string | null)[];
 
 export interface Question {
   readonly statement: Statement;
@@ -79,6 +47,8 @@ export class Connections {
   /** A pooler that changes servers between transactions may know nothing of what was prepared. */
   #prepares = true;
   #overdue = 0;
+  /** The server has had no connection left for us, and we got none since. */
+  #full: Refusal | undefined;
 
   constructor(pool: Pool, place: Place, timeout: number) {
     this.#pool = pool;
@@ -98,7 +68,10 @@ export class Connections {
     const late = () => {
       way.isLate = true;
       if (way.isConnecting) this.#overdue++;
-      return way.isConnecting && this.#pool.waitingCount ? this.#allBusy() : timedOut(this.#place, this.#timeout);
+      if (this.#full) return this.#full;
+      if (!way.isConnecting) return timedOut(this.#place, this.#timeout);
+      if (this.#pool.waitingCount) return this.#allBusy();
+      return this.#place.isGiven ? timedOut(this.#place, this.#timeout) : notInTime();
     };
     const milliseconds = question.giveUpAt - performance.now();
     return Deadline.during(milliseconds, (deadline) => this.#askAgain(question, deadline, way), late);
@@ -115,11 +88,16 @@ export class Connections {
 
   #mayTryAgain(error: Error, tries: number, { statement, isRepeatable = true }: Question): boolean {
     if (this.#isClosed) return false;
-    if (error instanceof ConnectionFailure) return error.wasConnected && isRepeatable && tries < TRIES;
+    if (error instanceof ConnectionFailure) {
+      return error.wasConnected && (isRepeatable || NEVER_SENT.test(error.message)) && tries < TRIES;
+    }
     if (!(error instanceof Refusal)) return false;
     if (error.isOfPrepared) this.#prepares = false;
-    // Others that are connected will have done in a moment.
-    if (error.isFull) return this.#pool.totalCount > 0;
+    if (error.isFull) {
+      this.#full = error;
+      // Others that are connected will have done in a moment.
+      return this.#pool.totalCount > 0;
+    }
     if (error.isUndone) return true;
     const isOfPrepared = statement.name !== undefined && (error.isOfPrepared || error.isOfPlan);
     const isUndone = isOfPrepared || error.isReadOnly || error.isOfParameter || error.isOfTransaction;
@@ -145,8 +123,7 @@ export class Connections {
       const { text, name } = statement;
       const query = { text, ...(this.#prepares && name !== undefined ? { name } : {}), values, ...AS_TEXT };
       const result = await deadline.race(client.query(query));
-      // A replica answers, and may not have heard yet that a session was ended.
-      if (statement.saysReadOnly && result.rows[0]?.[0] === "on") throw new Refusal(READ_ONLY, "it takes no writes");
+      if (statement.saysReadOnly) checkSource(result);
       return result;
     } catch (error) {
       const failure = failureOf(error, true);
@@ -181,6 +158,7 @@ export class Connections {
         way.isConnecting = false;
         this.#waiting.delete(reject);
         client?.on("error", ignore);
+        if (client) this.#full = undefined;
         if (way.isLate) this.#overdue--;
         if (client && (way.isLate || this.#isClosed)) giveBack(client);
         else if (client) resolve(client);
@@ -194,12 +172,15 @@ export class Connections {
       if (OF_QUEUE.test(message)) throw this.#allBusy();
       if (!AT_CONNECT.test(message)) throw failureOf(error, false);
       // What it waited for may have its own error.
-      throw cause instanceof TokenizerError ? cause : failureOf(new Error("no connection was made in time"), false);
+      throw cause instanceof TokenizerError ? cause : notInTime();
     }
   }
 
-  #allBusy(): TokenizerError {
-    return allBusy(this.#place, this.#pool.totalCount);
+  #allBusy(): Error {
+    if (this.#full) return this.#full;
+    // Of a pool of ours where no statement is under way, all connections are being made still.
+    const isConnecting = !this.#place.isGiven && this.#busy.size === 0;
+    return isConnecting ? notInTime() : allBusy(this.#place, this.#pool.totalCount);
   }
 
   readonly #noteBirth = (client: Client): void => {
@@ -207,6 +188,10 @@ export class Connections {
   };
 }
 
+const notInTime = () => failureOf(new Error("no connection was made in time"), false);
+
+/** As the package says it of a connection that was lost before the statement. */
+const NEVER_SENT = /^Client .* is not queryable$/;
 /** As the package says it when a connection was waited for in the pool, and when it was being made. */
 const OF_QUEUE = /^timeout exceeded when trying to connect/;
 const AT_CONNECT = /^Connection terminated due to connection timeout|^timeout expired/;
@@ -220,6 +205,16 @@ function isOver(failure: Error): boolean {
     return failure.isEnding || failure.isReadOnly || failure.isOfPlan || failure.isOfTransaction;
   }
   return failure instanceof ConnectionFailure || failure instanceof TokenizerError;
+}
+
+/**
+ * @throws Refusal where it is from a replica, which may not have heard yet that a session was ended; ConnectionFailure where
+ *   it is not what was asked for: a session that exists would be told to be absent
+ */
+function checkSource({ rows }: Result): void {
+  const says = rows[0]?.[0];
+  if (says === "on") throw new Refusal(READ_ONLY, "it takes no writes");
+  if (says !== "off") throw new ConnectionFailure(new Error("it answered something else"), true);
 }
 
 /** @param fault why it is not to be used again */

@@ -15,18 +15,25 @@ export interface Place {
   readonly isGiven: boolean;
 }
 
+interface Origin {
+  readonly atConnect?: boolean;
+  /** Nothing comes after it on its connection. */
+  readonly isFatal?: boolean;
+  /** Where in the server's source it is from: what it says may be in any language. */
+  readonly routine?: string | undefined;
+}
+
 /** PostgreSQL, or a pooler before it, answered with an error. */
 export class Refusal extends Error {
   /** The SQLSTATE: five characters. */
   readonly state: string;
-  /** While connecting, before any statement of ours. */
-  readonly atConnect: boolean;
+  readonly #origin: Origin;
 
-  constructor(state: string, said: string, atConnect = false) {
+  constructor(state: string, said: string, origin: Origin = {}) {
     // What it says of values and rows may quote them.
     super(QUOTES_NOTHING.test(state) ? said.replace(/[.\s]+$/, "") : `SQLSTATE ${state}`);
     this.state = state;
-    this.atConnect = atConnect;
+    this.#origin = origin;
   }
 
   /** The server takes no writes: a replica, or a primary that was replaced. Nothing was done. */
@@ -41,7 +48,7 @@ export class Refusal extends Error {
 
   /** What was prepared fits the table no more, and never will on this connection. Nothing was done. */
   get isOfPlan(): boolean {
-    return this.state === "0A000" && /cached plan/.test(this.message);
+    return this.state === "0A000" && this.#origin.routine === "RevalidateCachedQuery";
   }
 
   /** Somebody's transaction failed on this connection, and was never ended. Nothing was done. */
@@ -56,7 +63,7 @@ export class Refusal extends Error {
 
   /** The server ended the connection, for no fault of this statement's. Whether that was carried out is not known. */
   get isEnding(): boolean {
-    return !this.atConnect && /^57P0[1-5]$/.test(this.state);
+    return !this.#origin.atConnect && (this.#origin.isFatal || /^57P0[1-5]$/.test(this.state));
   }
 
   /** There is no connection left for us. */
@@ -66,7 +73,7 @@ export class Refusal extends Error {
 
   /** A pooler does not know a parameter that a connection begins with. */
   get isOfParameter(): boolean {
-    return this.atConnect && /startup param/i.test(this.message);
+    return this.#origin.atConnect === true && /startup param/i.test(this.message);
   }
 }
 
@@ -91,12 +98,11 @@ export class ConnectionFailure extends Error {
 /** What the package threw, as one of the two above, or as it is. */
 export function failureOf(error: unknown, wasConnected: boolean): Error {
   if (error instanceof TokenizerError || error instanceof Refusal || !isError(error)) return error as Error;
-  const { severity, code, routine } = error as { severity?: unknown; code?: unknown; routine?: unknown };
-  const isAnswer = typeof severity === "string" && typeof code === "string";
-  if (!isAnswer) return new ConnectionFailure(error, wasConnected);
+  const { severity, code, routine } = error as { severity?: unknown; code?: unknown; routine?: string };
+  if (typeof severity !== "string" || typeof code !== "string") return new ConnectionFailure(error, wasConnected);
   // Who wrote a trigger may quote the row, under any state.
   const said = routine === "exec_stmt_raise" ? `SQLSTATE ${code}` : error.message;
-  return new Refusal(code, said, !wasConnected);
+  return new Refusal(code, said, { atConnect: !wasConnected, isFatal: /^(FATAL|PANIC)$/.test(severity), routine });
 }
 
 /** Also of another realm: where tests run in one of their own, as jest's do, the system's errors come from outside. */
@@ -130,7 +136,8 @@ export function allBusy({ server, isGiven }: Place, connections: number): Tokeni
   );
 }
 
-type Advice = (refusal: Refusal, place: Place) => string;
+/** Missing: it is nothing that they can mend. */
+type Advice = (refusal: Refusal, place: Place) => string | undefined;
 
 /** What the settings, or whoever runs the server, can mend. */
 const UNUSABLE: Readonly<Record<string, Advice>> = {
@@ -190,10 +197,12 @@ function checkLogin({ message }: Refusal, { isGiven }: Place): string {
   return "Check tokenizer.username and tokenizer.password, or where they are from, and pg_hba.conf at the server.";
 }
 
-/** PgBouncer has one state for all. */
-function poolersWord(refusal: Refusal, place: Place): string {
-  if (/authentication|password/i.test(refusal.message)) return checkLogin(refusal, place);
-  return "If a pooler or a proxy stands before PostgreSQL, have it pass this on.";
+/** PgBouncer has one state for all: also for a server that it cannot reach, which passes. */
+function poolersWord(refusal: Refusal, place: Place): string | undefined {
+  if (refusal.isOfParameter) return "If a pooler or a proxy stands before PostgreSQL, have it pass this on.";
+  return /authentication|password|no such (user|database)/i.test(refusal.message)
+    ? checkLogin(refusal, place)
+    : undefined;
 }
 
 function missingTable(_: Refusal, { table }: Place): string {
@@ -204,13 +213,12 @@ function otherTable(_: Refusal, { table }: Place): string {
   return `The table ${table} is somebody else's, or was changed. Name one of our own in tokenizer.table, and make it: npx express-tokenizer create-table`;
 }
 
-function explainFailure({ cause, wasConnected }: ConnectionFailure, place: Place): TokenizerError {
-  const { server } = place;
-  const unusable = place.isGiven ? undefined : whyUnusable(cause);
+function explainFailure({ cause, wasConnected }: ConnectionFailure, { server, isGiven }: Place): TokenizerError {
+  const unusable = isGiven ? undefined : whyUnusable(cause);
   if (unusable !== undefined) {
     return new TokenizerError("STORE_UNUSABLE", `PostgreSQL at ${server} cannot be used: ${unusable}`, { cause });
   }
-  if (!wasConnected && !place.isGiven && /terminated unexpectedly/.test(cause.message)) {
+  if (!wasConnected && !isGiven && /terminated unexpectedly/.test(cause.message)) {
     const text = `PostgreSQL at ${server} cannot be reached: the connection was ended while it was being made. Check tokenizer.host and tokenizer.port, or tokenizer.url: something else may answer there.`;
     return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
   }
@@ -234,6 +242,8 @@ function whyUnusable(cause: Error): string | undefined {
   if (/password must be a(?: non-empty)? string/.test(cause.message)) {
     return "it asks for a password, and there is none. Set tokenizer.password, tokenizer.password_file or PGPASSWORD.";
   }
+  if (/Unknown authentication/.test(cause.message))
+    return "it asks for a way to sign in that the package pg does not know, such as GSS or SSPI. Allow a password in pg_hba.conf: scram-sha-256.";
   return explainTls(cause);
 }
 

@@ -1,12 +1,13 @@
 /** A pool of our own, from the package pg: where it connects to, as whom, and by TLS or not. */
+import type { Duplex } from "node:stream";
 import { within } from "../../deadline.js";
 import { TokenizerError } from "../../errors.js";
 import type { PostgresOptions } from "../../settings/settings.js";
 import type { Login } from "../login.js";
 import { tlsOptions } from "../tls.js";
 import type { Place } from "./address.js";
-import type { Pool } from "./connections.js";
 import { failureOf, Refusal } from "./errors.js";
+import type { Pool } from "./pool.js";
 
 export interface PoolOptions {
   readonly address: Place;
@@ -32,13 +33,15 @@ export type OwnPool = Pool & Pick<InstanceType<Package["Pool"]>, "end">;
 /** @throws TokenizerError `PACKAGE_MISSING` */
 export function makePool(options: PoolOptions): OwnPool {
   const { Pool, Client } = loadPackage();
-  return new Pool({
+  const pool = new Pool({
     Client: dialler(Client, options),
     max: MOST_CONNECTIONS,
     connectionTimeoutMillis: options.timeout * PARTS.connection,
     idleTimeoutMillis: IDLE,
     allowExitOnIdle: true,
   });
+  // What a server says to idle connections may come after they were closed: nobody else listens then.
+  return pool.on("error", () => {});
 }
 
 /** What a statement may take at the server, in milliseconds. @param timeout what a call may take */
@@ -58,6 +61,23 @@ function loadPackage(): Package {
 /** What the package's client has beside its types: what it signs in with. */
 interface Internals {
   readonly connectionParameters: { user?: string; statement_timeout?: number | false };
+  readonly connection: { attachListeners(stream: Duplex): void };
+}
+
+/** At what it does not know the package throws where nobody could catch it. */
+function endOnGarbage(connection: Internals["connection"]): void {
+  const attachListeners = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) => {
+    attachListeners(stream);
+    const parse = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
+    stream.off("data", parse).on("data", (chunk) => {
+      try {
+        parse(chunk);
+      } catch (error) {
+        stream.destroy(error as Error);
+      }
+    });
+  };
 }
 
 /** A client that asks for login and certificates when it connects: both are renewed while the application runs. */
@@ -81,6 +101,7 @@ function dialler(Client: Package["Client"], { address, login, tls, timeout }: Po
       this.#tls = forTls;
       // Some failures while signing in are told by this event, before anybody else can listen.
       this.on("error", () => {});
+      endOnGarbage((this as unknown as Internals).connection);
     }
 
     override connect(): Promise<InstanceType<Package["Client"]>>;

@@ -1,8 +1,8 @@
 /** What works, and is probably not meant, or will not do for long: told at start. */
 import { TokenizerError } from "../../errors.js";
 import { clockWarning } from "../clock.js";
-import type { Row } from "./connections.js";
 import type { Place } from "./errors.js";
+import type { Row } from "./pool.js";
 
 /** Its database takes any text, as it came: ours is UTF-8. */
 const ENCODINGS = ["UTF8", "SQL_ASCII"];

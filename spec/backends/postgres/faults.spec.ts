@@ -39,13 +39,9 @@ withPostgres("a server", () => {
     const took = performance.now() - start;
     server.thaw();
     expect(took).toBeLessThan(5 * TIMEOUT);
-    for (const { code, message } of told) {
-      expect([code, message.replace(/:\d+/, "")]).toEqual(
-        code === "STORE_TIMEOUT"
-          ? [code, `All ${MOST} connections to PostgreSQL at 127.0.0.1 were busy until time was up.`]
-          : ["STORE_UNAVAILABLE", "PostgreSQL at 127.0.0.1 cannot be reached: no connection was made in time."],
-      );
-    }
+    expect(new Set(told.map(({ code, message }) => `${code}: ${message.replace(/:\d+/, "")}`))).toEqual(
+      new Set(["STORE_UNAVAILABLE: PostgreSQL at 127.0.0.1 cannot be reached: no connection was made in time."]),
+    );
     await untilServed(backend);
   });
 
