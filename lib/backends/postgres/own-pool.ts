@@ -30,7 +30,7 @@ const IDLE = 10_000;
 
 export type OwnPool = Pool & Pick<InstanceType<Package["Pool"]>, "end">;
 
-/** @throws TokenizerError `PACKAGE_MISSING` */
+/** @throws TokenizerError `PACKAGE_MISSING`; `STORE_UNUSABLE` where the environment chooses the package's other client */
 export function makePool(options: PoolOptions): OwnPool {
   const { Pool, Client } = loadPackage();
   const pool = new Pool({
@@ -50,12 +50,32 @@ export function statementTimeout(timeout: number): number {
 }
 
 function loadPackage(): Package {
+  const pg = requirePackage();
+  // The other one of the package's clients takes no certificates of ours: it signs in without TLS where we ask for it.
+  if (process.env.NODE_PG_FORCE_NATIVE && !("native" in pg)) {
+    const text =
+      "NODE_PG_FORCE_NATIVE has pg use pg-native, which does not verify servers as the settings say: take it away, or give a pool of your own in code, as postgres: { pool }.";
+    throw new TokenizerError("STORE_UNUSABLE", text);
+  }
+  // Since 8.11.0; a missing password has some before it end the process. The version stands in the package.json alone,
+  // which is not there in a bundle.
+  if (!("escapeIdentifier" in pg)) {
+    throw packageMissing("Found is an older one. Install the newer: npm install pg@8");
+  }
+  return pg;
+}
+
+function requirePackage(): Package {
   try {
     return require("pg");
   } catch (cause) {
-    const text = "tokenizer.type: postgres needs the package pg, version 8. Install it: npm install pg";
-    throw new TokenizerError("PACKAGE_MISSING", text, { cause });
+    throw packageMissing("Install it: npm install pg", cause);
   }
+}
+
+function packageMissing(wayOut: string, cause?: unknown): TokenizerError {
+  const text = `tokenizer.type: postgres needs the package pg, version 8.11 or a newer 8. ${wayOut}`;
+  return new TokenizerError("PACKAGE_MISSING", text, { cause });
 }
 
 /** What the package's client has beside its types: what it signs in with. */

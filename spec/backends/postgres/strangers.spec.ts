@@ -73,23 +73,43 @@ withRedis("what is no PostgreSQL is told", () => {
     ],
   ]);
 
-  test("the package that is missing", async () => {
-    jest.doMock("pg", () => {
-      throw Object.assign(new Error("Cannot find module 'pg'"), { code: "MODULE_NOT_FOUND" });
-    });
+  test.each<[string, () => object, string, string, string]>([
+    [
+      "the package that is missing",
+      () => {
+        throw Object.assign(new Error("Cannot find module 'pg'"), { code: "MODULE_NOT_FOUND" });
+      },
+      "PACKAGE_MISSING",
+      "tokenizer.type: postgres needs the package pg, version 8.11 or a newer 8. Install it: npm install pg",
+      "",
+    ],
+    [
+      "the package before 8.11, which may end the process at a missing password",
+      () => ({ native: null }),
+      "PACKAGE_MISSING",
+      "tokenizer.type: postgres needs the package pg, version 8.11 or a newer 8. Found is an older one. Install the newer: npm install pg@8",
+      "",
+    ],
+    [
+      "the package's other client, which goes on without TLS where the settings ask for it",
+      () => ({ escapeIdentifier() {} }),
+      "STORE_UNUSABLE",
+      "NODE_PG_FORCE_NATIVE has pg use pg-native, which does not verify servers as the settings say: take it away, or give a pool of your own in code, as postgres: { pool }.",
+      "1",
+    ],
+  ])("%s", async (_, found, code, message, native) => {
+    jest.doMock("pg", found);
     jest.resetModules();
+    process.env.NODE_PG_FORCE_NATIVE = native;
     try {
       const { PostgresBackend } = await import("../../../lib/backends/postgres/backend.js");
       const options = { host: "127.0.0.1", port: await freePort(), table: "records" };
       const backend = new PostgresBackend(options, { now: Date.now, timeout: TIMEOUT, warn() {} });
-      const refusal = {
-        code: "PACKAGE_MISSING",
-        message: "tokenizer.type: postgres needs the package pg, version 8. Install it: npm install pg",
-      };
-      expect(await failureOf(backend.open())).toEqual(refusal);
-      expect(await failureOf(backend.read("key"))).toEqual(refusal);
+      expect(await failureOf(backend.open())).toEqual({ code, message });
+      expect(await failureOf(backend.read("key"))).toEqual({ code, message });
       await backend.close();
     } finally {
+      delete process.env.NODE_PG_FORCE_NATIVE;
       jest.dontMock("pg");
       jest.resetModules();
     }
