@@ -96,6 +96,8 @@ function filled(texts: Texts): Texts {
 
 /** What people have instead of it. */
 function whatElse(url: string): string {
+  if (/^["'`]/.test(url)) return "; take the quotes around it away";
+  if (/^\w+ *= *["'`]?postgres/i.test(url)) return "; take away what stands before that";
   if (url.startsWith("$")) return "; variables are not filled in here: set TOKENIZER_URL";
   if (/^prisma/i.test(url)) return "; prisma:// leads to a service of Prisma's: take the database's own URL";
   if (/^jdbc:/i.test(url)) return "; take jdbc: away";

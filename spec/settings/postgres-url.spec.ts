@@ -265,6 +265,9 @@ describe("a url that cannot be used is refused, and nothing of it is shown", () 
       `prisma+postgres://accelerate.prisma-data.net/?api_key=${PASSWORD}`,
       `${scheme}; prisma:// leads to a service of Prisma's: take the database's own URL`,
     ],
+    [`"postgres://ada:${PASSWORD}@h/x"`, `${scheme}; take the quotes around it away`],
+    [`'postgres://ada:${PASSWORD}@h/x'`, `${scheme}; take the quotes around it away`],
+    [`DATABASE_URL=postgres://ada:${PASSWORD}@h/x`, `${scheme}; take away what stands before that`],
     [`jdbc:postgresql://h/x?password=${PASSWORD}`, `${scheme}; take jdbc: away`],
     [`postgresql+psycopg://u:${PASSWORD}@h/x`, `${scheme}; take the + away, and what follows it up to ://`],
     [
