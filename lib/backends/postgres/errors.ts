@@ -214,6 +214,10 @@ function otherTable(_: Refusal, { table }: Place): string {
 }
 
 function explainFailure({ cause, wasConnected }: ConnectionFailure, { server, isGiven }: Place): TokenizerError {
+  if (isGiven && /after calling end on the pool/.test(cause.message)) {
+    const text = "The pool that is postgres.pool was ended. End it after sessions.close(), which needs it no more.";
+    return new TokenizerError("STORE_UNUSABLE", text, { cause });
+  }
   const unusable = isGiven ? undefined : whyUnusable(cause);
   if (unusable !== undefined) {
     return new TokenizerError("STORE_UNUSABLE", `PostgreSQL at ${server} cannot be used: ${unusable}`, { cause });
@@ -224,20 +228,13 @@ function explainFailure({ cause, wasConnected }: ConnectionFailure, { server, is
   }
   const text = wasConnected
     ? `The connection to PostgreSQL at ${server} was lost: ${reasonOf(cause)}.`
-    : `PostgreSQL at ${server} cannot be reached: ${whyNot(cause)}.`;
+    : `PostgreSQL at ${server} cannot be reached: ${reasonOf(cause)}.`;
   return new TokenizerError("STORE_UNAVAILABLE", text, { cause });
-}
-
-/** What the package says, or in our words. */
-function whyNot(cause: Error): string {
-  return /after calling end on the pool/.test(cause.message)
-    ? "the pool that was given as postgres.pool was ended"
-    : reasonOf(cause);
 }
 
 function whyUnusable(cause: Error): string | undefined {
   if (/does not support SSL/.test(cause.message)) {
-    return "it does not speak TLS. Take away tokenizer.options.ssl, or sslmode in tokenizer.url, if you trust the network.";
+    return "it does not speak TLS. Take away tokenizer.options.ssl, sslmode in tokenizer.url, or PGSSLMODE, if you trust the network.";
   }
   if (/password must be a(?: non-empty)? string/.test(cause.message)) {
     return "it asks for a password, and there is none. Set tokenizer.password, tokenizer.password_file or PGPASSWORD.";

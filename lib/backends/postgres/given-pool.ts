@@ -44,13 +44,17 @@ export function checkGiven({ pool, credentials }: PostgresInCode): void {
   }
 }
 
+type Things = Readonly<Record<string, unknown>>;
+
 /** Why it cannot be used, if so. */
 function whyNoPool(pool: unknown): string | undefined {
   const wanted = "a pool of the package pg: new Pool({ … })";
   const isThing = (typeof pool === "object" && pool !== null) || typeof pool === "function";
-  const { connect, query, totalCount, then, begin, unsafe } = (isThing ? pool : {}) as Record<string, unknown>;
+  const { connect, query, totalCount, then, begin, unsafe, $pool, $client } = (isThing ? pool : {}) as Things;
   if (typeof then === "function") return `is a promise; await it, and give ${wanted}`;
   if (typeof begin === "function" && typeof unsafe === "function") return `is of the package postgres; give ${wanted}`;
+  if ($pool !== undefined) return "is pg-promise's database; give the pool in it, which is its $pool";
+  if ($client !== undefined) return `is Drizzle's database; give its $client, if that is ${wanted}`;
   if (typeof connect === "function" && typeof query === "function" && totalCount === undefined) {
     return `is a single client, which serves one request at a time; give ${wanted}`;
   }

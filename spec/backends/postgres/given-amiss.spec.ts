@@ -14,6 +14,12 @@ describe("what is refused", () => {
     ["a client", client, `is a single client, which serves one request at a time; give ${WANTED}`],
     ["one that is still connecting", Promise.resolve(), `is a promise; await it, and give ${WANTED}`],
     ["what the package postgres makes", ofPostgresJs, `is of the package postgres; give ${WANTED}`],
+    [
+      "pg-promise's database",
+      { connect() {}, query() {}, $pool: {} },
+      "is pg-promise's database; give the pool in it, which is its $pool",
+    ],
+    ["Drizzle's database", { $client: {} }, `is Drizzle's database; give its $client, if that is ${WANTED}`],
     ["the options of one", { host: "localhost" }, `must be ${WANTED}`],
     ["the class", pg.Pool, `must be ${WANTED}`],
     ["nothing", null, `must be ${WANTED}`],

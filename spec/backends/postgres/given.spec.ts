@@ -183,8 +183,8 @@ withPostgres("a pool of the application's", () => {
     await backend.open();
     await pool.end();
     const told = {
-      code: "STORE_UNAVAILABLE",
-      message: `PostgreSQL at 127.0.0.1:${server.port} cannot be reached: the pool that was given as postgres.pool was ended.`,
+      code: "STORE_UNUSABLE",
+      message: "The pool that is postgres.pool was ended. End it after sessions.close(), which needs it no more.",
     };
     expect(await failureOf(backend.read("key"))).toEqual(told);
     expect(await failureOf(backend.open())).toEqual(told);

@@ -141,7 +141,7 @@ withPostgresTls("TLS", () => {
       "TLS where plain text is spoken",
       () => tls({}, "localhost", plain),
       "STORE_UNUSABLE",
-      /^PostgreSQL at localhost:\d+ cannot be used: it does not speak TLS\. Take away tokenizer\.options\.ssl, or sslmode in tokenizer\.url, if you trust the network\.$/,
+      /^PostgreSQL at localhost:\d+ cannot be used: it does not speak TLS\. Take away tokenizer\.options\.ssl, sslmode in tokenizer\.url, or PGSSLMODE, if you trust the network\.$/,
     ],
     [
       "plain text where TLS is spoken",
