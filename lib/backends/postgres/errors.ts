@@ -143,7 +143,7 @@ type Advice = (refusal: Refusal, place: Place) => string | undefined;
 const UNUSABLE: Readonly<Record<string, Advice>> = {
   "28P01": checkLogin,
   "28000": checkLogin,
-  "3D000": (_, { isGiven }) => (isGiven ? "" : "Check tokenizer.database, tokenizer.url or PGDATABASE."),
+  "3D000": checkDatabase,
   "42P01": missingTable,
   "3F000": missingTable,
   "42501": () => "Which rights are needed, and how to grant them, prints: npx express-tokenizer grants",
@@ -197,16 +197,23 @@ function checkLogin({ message }: Refusal, { isGiven }: Place): string {
   return "Check tokenizer.username and tokenizer.password, or where they are from, and pg_hba.conf at the server.";
 }
 
+function checkDatabase(_: Refusal, { isGiven }: Place): string {
+  return isGiven ? "" : "Check tokenizer.database, tokenizer.url or PGDATABASE.";
+}
+
 /** PgBouncer has one state for all: also for a server that it cannot reach, which passes. */
 function poolersWord(refusal: Refusal, place: Place): string | undefined {
   if (refusal.isOfParameter) return "If a pooler or a proxy stands before PostgreSQL, have it pass this on.";
-  return /authentication|password|no such (user|database)/i.test(refusal.message)
-    ? checkLogin(refusal, place)
-    : undefined;
+  if (/^no such database|^database .* does not exist/i.test(refusal.message)) return checkDatabase(refusal, place);
+  return /authentication|password|no such user/i.test(refusal.message) ? checkLogin(refusal, place) : undefined;
 }
 
+/** Without its schema, it is looked for where that user's search_path says, and where that user may look. */
 function missingTable(_: Refusal, { table }: Place): string {
-  return `Make the table ${table}: npx express-tokenizer create-table`;
+  const schema = table.includes(".")
+    ? ""
+    : `. If that finds it there, name its schema: tokenizer.table: schema.${table}`;
+  return `Make the table ${table}: npx express-tokenizer create-table${schema}`;
 }
 
 function otherTable(_: Refusal, { table }: Place): string {

@@ -14,6 +14,7 @@ import {
   startServing,
   untilServed,
 } from "../../support/postgres-backend.js";
+import { ADMIN } from "../../support/postgres-program.mjs";
 import { type PostgresServer, startPostgres, withPostgres, withPostgresTls } from "../../support/postgres-server.js";
 import { watch } from "../../support/postgres-watch.js";
 import { makeCertificates, until } from "../../support/redis-server.js";
@@ -90,6 +91,16 @@ withPgbouncer("PgBouncer", () => {
     await pooler.start();
     expect(await backend.read("served")).toMatchObject({ value: "x" });
     expect(await backend.write("key", record("y"), "any")).toBe(true);
+  });
+
+  test("that passes on that there is no such database", async () => {
+    // It knows this user's password itself, and asks the database about nobody's.
+    const login = { ...loginAt(pooler), ...ADMIN, database: "nowhere" };
+    const error = await errorOf(makeBackend(login).backend.open());
+    expect([error.code, error.message]).toEqual([
+      "STORE_UNUSABLE",
+      `PostgreSQL at 127.0.0.1:${pooler.port} refused: database "nowhere" does not exist. Check tokenizer.database, tokenizer.url or PGDATABASE.`,
+    ]);
   });
 
   test("that knows another password says so in its own way", async () => {

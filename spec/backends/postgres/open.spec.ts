@@ -93,7 +93,7 @@ withPostgres("a server in the way at start is told", () => {
       "no table",
       () => ({ ...login, table: "later" }),
       "STORE_UNUSABLE",
-      /^PostgreSQL at \S+ refused: relation "later" does not exist\. Make the table later: npx express-tokenizer create-table$/,
+      /^PostgreSQL at \S+ refused: relation "later" does not exist\. Make the table later: npx express-tokenizer create-table\. If that finds it there, name its schema: tokenizer\.table: schema\.later$/,
       { mend: () => makeTable(server, "later") },
     ],
     [
