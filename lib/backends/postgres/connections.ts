@@ -1,7 +1,8 @@
 /** Statements over a pool of the package pg: each over by its deadline, and tried again where that is safe. */
 import { Deadline } from "../../deadline.js";
 import { storeClosed, TokenizerError } from "../../errors.js";
-import { allBusy, ConnectionFailure, failureOf, type Place, READ_ONLY, Refusal, timedOut } from "./errors.js";
+import { allBusy, type Place, timedOut } from "./errors.js";
+import { ConnectionFailure, failureOf, READ_ONLY, Refusal } from "./failures.js";
 import type { Client, Pool, Result } from "./pool.js";
 import type { Statement } from "./statements.js";
 

@@ -6,8 +6,10 @@ import { nameOf } from "./address.js";
 export interface PostgresPool {
   /** How many connections there are. */
   readonly totalCount: number;
-  /** Answers a connection, which goes back by its method `release`. */
-  connect(): Promise<{ release(destroy?: Error | boolean): void }>;
+  /** Calls `callback` with a connection, which goes back by its method `release`, or with an error. */
+  connect(
+    callback: (error: Error | undefined, client: { release(destroy?: Error | boolean): void } | undefined) => void,
+  ): void;
 }
 
 /** A login at PostgreSQL, good for one connection. */

@@ -6,7 +6,7 @@ import type { PostgresOptions } from "../../settings/settings.js";
 import type { Login } from "../login.js";
 import { tlsOptions } from "../tls.js";
 import type { Place } from "./address.js";
-import { failureOf, Refusal } from "./errors.js";
+import { failureOf, Refusal } from "./failures.js";
 import type { Pool } from "./pool.js";
 
 export interface PoolOptions {
