@@ -13,7 +13,7 @@ export interface Pool {
 
 /** What is used of a connection that was taken from it. */
 export interface Client {
-  query(query: object): Promise<Result>;
+  query(query: object, values: readonly (string | number)[]): Promise<Result>;
   release(destroy?: Error): void;
   end(): unknown;
   /** `T` or `E` within a transaction. Since version 8.21. */
