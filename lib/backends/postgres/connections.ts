@@ -156,7 +156,8 @@ export class Connections {
         client?.on("error", ignore);
         if (client) this.#full = undefined;
         if (way.isLate) this.#overdue--;
-        if (client && (way.isLate || this.#isClosed)) giveBack(client);
+        // A moment later: the next that is late would get it within this call, and a thousand of them overflow the stack.
+        if (client && (way.isLate || this.#isClosed)) queueMicrotask(() => giveBack(client));
         else if (client) resolve(client);
         else reject(error);
       });
