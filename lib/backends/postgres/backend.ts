@@ -15,7 +15,7 @@ import { explain, type Place } from "./errors.js";
 import { checkGiven, type PostgresInCode, type PostgresPool, serverOf } from "./given-pool.js";
 import { makePool, type OwnPool } from "./own-pool.js";
 import type { Pool, Result, Row } from "./pool.js";
-import { PRUNE_STEP, type Statement, type Statements, statementsOf } from "./statements.js";
+import { END_OF_TIME, PRUNE_STEP, type Statement, type Statements, statementsOf } from "./statements.js";
 import { type Table, tableOf } from "./table.js";
 import { weaknessesOf } from "./weaknesses.js";
 
@@ -169,9 +169,6 @@ interface RunOptions {
   /** What part of the time for a call it may take. */
   readonly patience?: number;
 }
-
-/** The last moment that a Date can hold. */
-const END_OF_TIME = 8.64e15;
 
 /** Not a moment too early. */
 const wholeMilliseconds = (time: number): number => Math.min(Math.ceil(time), END_OF_TIME);

@@ -7,8 +7,6 @@ import { ConnectionFailure, isError, READ_ONLY, Refusal } from "./failures.js";
 export interface Place {
   /** `host:port`, as messages have it. */
   readonly server: string;
-  readonly username?: string | undefined;
-  readonly database?: string | undefined;
   /** As the settings have it. */
   readonly table: string;
   /** Whether the connections are the application's own, of which the settings say nothing. */

@@ -80,7 +80,7 @@ function packageMissing(wayOut: string, cause?: unknown): TokenizerError {
 
 /** What the package's client has beside its types: what it signs in with. */
 interface Internals {
-  readonly connectionParameters: { user?: string; statement_timeout?: number | false };
+  readonly connectionParameters: { user?: string };
   readonly connection: { attachListeners(stream: Duplex): void };
 }
 

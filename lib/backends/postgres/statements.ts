@@ -19,8 +19,10 @@ const PAGE = 64;
 /** Expired records dropped in one step. */
 export const PRUNE_STEP = 500;
 
-/** The last moment that a Date can hold: a column that is too small for it is found when the statement is planned. */
-const LATEST = "8640000000000000::bigint";
+/** The last moment that a Date can hold. */
+export const END_OF_TIME = 8.64e15;
+/** A column that is too small for it is found when the statement is planned. */
+const LATEST = `${END_OF_TIME}::bigint`;
 
 /** Pgpool-II, which may stand before PostgreSQL, asks replicas what looks like a read, unless it is told this first. */
 const HERE = "/*NO LOAD BALANCE*/";
