@@ -11,7 +11,7 @@ import expressFirst from "express4-first";
 import request, { type Response } from "supertest";
 import type { SettingsInput } from "../../lib/settings/settings.js";
 import { type Tokenizer, type TokenizerOptions, tokenizer } from "../../lib/tokenizer.js";
-import { settled } from "./settled.js";
+import { touchesSettled } from "./settled.js";
 
 export const SAFE_PASSWORD = "a safe password for specs";
 export const MINUTE = 60_000;
@@ -208,7 +208,7 @@ export class Visitor {
   async #keep(asked: PromiseLike<Response>): Promise<Response> {
     const response = await asked;
     // It goes on behind the answer. Over several connections, a request that the clock has moved away from could overtake it.
-    await settled("touch");
+    await touchesSettled();
     const [line] = cookiesOf(response);
     if (line !== undefined) this.cookie = line.includes("Expires=Thu, 01 Jan 1970") ? undefined : line.split(";")[0];
     return response;
